@@ -1,0 +1,32 @@
+/// \file
+/// What keeps a forked child from holding its parent's descriptors, mappings and locks.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+
+namespace atrium::os {
+
+/// Held over everything a fork must not fall into: opening a descriptor and noting it, mapping and marking the mapping.
+/// The fork itself waits for it (pthread_atfork), so hold it only for a few system calls.
+/// \par Lock order  After every other process-local mutex of the library.
+[[nodiscard]] std::unique_lock<std::mutex> hold_off_forks();
+
+/// Notes a descriptor that a forked child closes at once. The caller holds off forks.
+void close_in_child(int descriptor);
+
+/// Forgets it again; the caller holds off forks, and closes the descriptor before it lets go.
+void forget_descriptor(int descriptor) noexcept;
+
+/// Which process this is: changes at every fork. Never 0 in a process that asked before; a child that has not asked
+/// finds 0 by `generation_is`, since the kernel wipes the word. Raw clone(), _Fork() and vfork() children
+/// must not touch the library.
+[[nodiscard]] std::uint64_t process_generation();
+
+/// True while this is still the process in which `process_generation()` gave that value.
+[[nodiscard]] bool generation_is(std::uint64_t generation) noexcept;
+
+/// Adds handlers that run around a fork; the ones added last are prepared first.
+void at_fork(void (*prepare)(), void (*parent)(), void (*child)());
+
+} // namespace atrium::os

@@ -1,0 +1,50 @@
+/// \file
+/// This process, its threads and the processors they run on.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+namespace atrium::os {
+
+/// Which pid namespace pids are meant in: device and inode of /proc/self/ns/pid; zeros where it cannot be told.
+struct pid_namespace
+{
+    std::uint64_t device = 0;
+    std::uint64_t inode  = 0;
+};
+
+[[nodiscard]] std::uint32_t process_id() noexcept;
+[[nodiscard]] pid_namespace own_pid_namespace() noexcept;
+[[nodiscard]] std::uint32_t effective_user() noexcept;
+
+/// The program's name as the kernel has it, at most 15 characters.
+[[nodiscard]] std::string program_name();
+
+/// 128 random bits from the kernel.
+[[nodiscard]] std::array<std::uint64_t, 2> random_id();
+
+/// Nanoseconds since the epoch, for people to read; no wait depends on it.
+[[nodiscard]] std::uint64_t wall_clock_nanoseconds() noexcept;
+
+/// The processor this thread runs on at the moment.
+[[nodiscard]] std::uint32_t current_processor() noexcept;
+
+/// How many processors this process may use.
+[[nodiscard]] unsigned usable_processors() noexcept;
+
+/// Tells the processor that this is a spin loop.
+inline void relax() noexcept
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield" ::: "memory");
+#endif
+}
+
+/// Lets another thread run.
+void yield() noexcept;
+
+} // namespace atrium::os
