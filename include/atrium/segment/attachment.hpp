@@ -1,0 +1,130 @@
+/// \file
+/// This process's attachment to a segment: what the parts above are built on. Programs use `segment`.
+#pragma once
+
+#include <atrium/base/atomic.hpp>
+#include <atrium/base/deadline.hpp>
+#include <atrium/base/result.hpp>
+#include <atrium/segment/participant.hpp>
+#include <atrium/segment/recovery.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace atrium {
+
+/// The parts that keep a fixed area in a segment.
+enum class part_id : std::uint32_t
+{
+    memory = 1,
+};
+
+/// A fixed area of a segment.
+struct area_bytes
+{
+    std::uint64_t offset = 0; ///< bytes from the segment's start
+    std::uint64_t size   = 0; ///< bytes
+};
+
+/// One mapping, one descriptor, one participant row: a process has one of these for a segment, however often it opens
+/// it. Handles share it; the last one leaves the segment.
+/// \par Thread safety  Safe, but for construction and destruction.
+/// \par If a process dies  The kernel drops its locks in one step; others find the row dead and recover.
+class attachment : public std::enable_shared_from_this<attachment>
+{
+public:
+    struct implementation;
+
+    /// For the life-cycle code only.
+    explicit attachment(std::unique_ptr<implementation> impl) noexcept;
+    attachment(attachment const&)            = delete;
+    attachment& operator=(attachment const&) = delete;
+
+    /// Leaves the segment; the last to leave removes it, unless it is kept. In a forked child: does nothing.
+    ~attachment();
+
+    [[nodiscard]] std::byte*     base() const noexcept { return base_; }
+    [[nodiscard]] std::uint64_t  maximum_size() const noexcept { return maximum_size_; }
+    [[nodiscard]] participant_id self() const noexcept { return self_; }
+    [[nodiscard]] bool           is_read_only() const noexcept { return !self_; }
+    [[nodiscard]] bool           is_flat() const noexcept { return flat_; }
+    [[nodiscard]] bool           is_kept() const noexcept { return kept_; }
+    [[nodiscard]] std::chrono::nanoseconds detection_time() const noexcept { return detection_time_; }
+
+    /// Bytes that have memory; offsets read from the segment are compared with it before use.
+    [[nodiscard]] std::uint64_t committed() const noexcept;
+
+    /// First byte behind the fixed areas.
+    [[nodiscard]] std::uint64_t data_offset() const noexcept { return data_offset_; }
+
+    /// The area of a part. \par Errors  `flat_segment` where that part has none
+    [[nodiscard]] result<area_bytes> area_of(part_id part) const noexcept;
+
+    [[nodiscard]] bool contains(void const* p) const noexcept
+    {
+        auto const address = reinterpret_cast<std::uintptr_t>(p);
+        auto const begin   = reinterpret_cast<std::uintptr_t>(base_);
+        return address >= begin && address - begin < maximum_size_;
+    }
+
+    [[nodiscard]] std::uint64_t offset_of(void const* p) const noexcept
+    {
+        return static_cast<std::uint64_t>(static_cast<std::byte const*>(p) - base_);
+    }
+
+    /// The attachment whose mapping holds that address; null where there is none in this process. Fast when asked again
+    /// on the same thread.
+    [[nodiscard]] static attachment* containing(void const* p) noexcept;
+
+    /// Whether this process may change the segment now. \par Errors  `forked`, `read_only`
+    [[nodiscard]] error_code usable() const noexcept;
+
+    /// Gets memory for all bytes before `end`. The caller excludes other growers.
+    /// \par Errors  `out_of_memory`, `descriptor_lost`
+    [[nodiscard]] error_code commit(std::uint64_t end) noexcept;
+
+    /// Asks the kernel whether a participant lives. One or two system calls; a stopped or slow process is alive.
+    [[nodiscard]] liveness ask(participant_id id) const noexcept;
+
+    /// True when the id is no longer the user of its row: no system call, and false says nothing.
+    [[nodiscard]] bool has_left(participant_id id) const noexcept;
+
+    /// Looks for dead participants and recovers where there are some. Waits call it once per detection time.
+    void tend() noexcept;
+
+    /// Recovers for all dead participants. \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
+    [[nodiscard]] result<recovery_report> recover(deadline until);
+
+    /// Adds a callback; lives until `remove_callback`.
+    std::uint64_t add_callback(recovery_callback callback);
+    void          remove_callback(std::uint64_t number) noexcept;
+
+    /// The lane of the calling thread; claimed at its first use, given back when the thread ends.
+    /// \par Errors  `too_many_lanes`, `forked`, `read_only`
+    [[nodiscard]] result<std::uint32_t> lane();
+
+    [[nodiscard]] std::vector<participant_info> participants() const;
+
+    /// What a part keeps in this process for this attachment; made when the segment was attached.
+    [[nodiscard]] void* local_state(part_id part) const noexcept;
+
+    /// The insides, for the segment part's own code.
+    [[nodiscard]] implementation& insides() const noexcept { return *impl_; }
+
+private:
+    friend struct attachment_access;
+
+    std::unique_ptr<implementation> impl_;
+    std::byte*                      base_           = nullptr;
+    std::uint64_t                   maximum_size_   = 0;
+    std::uint64_t                   data_offset_    = 0;
+    participant_id                  self_;
+    bool                            flat_           = false;
+    bool                            kept_           = false;
+    std::chrono::nanoseconds        detection_time_ = {};
+};
+
+} // namespace atrium

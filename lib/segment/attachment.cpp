@@ -1,0 +1,252 @@
+#include <atrium/segment/attachment.hpp>
+
+#include "os/futex.hpp"
+#include "os/process.hpp"
+#include "segment/attachment_access.hpp"
+#include "segment/file_access.hpp"
+#include "segment/implementation.hpp"
+#include "segment/lanes.hpp"
+#include "segment/part.hpp"
+#include "segment/registry.hpp"
+
+#include <atrium/base/detail/crash_point.hpp>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+
+namespace atrium {
+
+using detail::is_attached;
+using detail::participant_row;
+using detail::row_state;
+using detail::row_word;
+
+// ---- the insides -------------------------------------------------------------------------------------------------
+
+detail::segment_header& attachment::implementation::header() const noexcept
+{
+    return *reinterpret_cast<detail::segment_header*>(mapping.data());
+}
+
+participant_row& attachment::implementation::row(std::uint32_t index) const noexcept
+{
+    auto* const rows = reinterpret_cast<participant_row*>(mapping.data() + identity.participants_offset);
+    return rows[index];
+}
+
+detail::lane_row& attachment::implementation::lane(std::uint32_t index) const noexcept
+{
+    auto* const rows = reinterpret_cast<detail::lane_row*>(mapping.data() + identity.lanes_offset);
+    return rows[index];
+}
+
+error_code attachment::implementation::check_descriptor() const noexcept
+{
+    auto const now = os::status_of(*file);
+    return now && now->same_file(identity_of_file) ? error_code() : make_error_code(errc::descriptor_lost);
+}
+
+result<bool> attachment::implementation::byte_is_held(std::uint32_t row) const noexcept
+{
+    return os::is_locked_by_other(*file, detail::participant_byte(row), 1);
+}
+
+// ---- life --------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<attachment> attachment_access::make(std::unique_ptr<attachment::implementation> in)
+{
+    auto handle             = std::make_shared<attachment>(std::move(in));
+    auto const& insides     = handle->insides();
+    handle->base_           = insides.mapping.data();
+    handle->maximum_size_   = insides.identity.maximum_size;
+    handle->data_offset_    = insides.identity.data_offset;
+    handle->flat_           = insides.has(detail::flag_flat);
+    handle->kept_           = insides.has(detail::flag_keep);
+    handle->detection_time_ = std::chrono::nanoseconds(insides.identity.detection_time);
+    return handle;
+}
+
+attachment::attachment(std::unique_ptr<implementation> impl) noexcept : impl_(std::move(impl)) {}
+
+namespace {
+
+void announce_departure(detail::segment_header& header) noexcept
+{
+    // Release D1, pairs with the acquire D1 in request_close(): the row is free before the count says so.
+    header.departures.fetch_add(1, std::memory_order_release);
+    os::futex_wake(header.departures, INT_MAX);
+}
+
+// The row is given up first, the byte by the kernel at the end: a row is never free to claim while we still write.
+void leave(attachment::implementation& in, participant_id self, bool kept) noexcept
+{
+    bool const       asking = !in.check_descriptor(); // without it: nobody can be asked, nothing unlinked
+    auto             lock   = asking ? detail::life_cycle_lock::take(in.file, detail::patience({})) : errc::descriptor_lost;
+    participant_row& row    = in.row(self.row());
+    ATRIUM_CRASH_POINT("segment.leave.before_row");
+    // Release R1: what we did is seen by whoever takes the row next.
+    row.state.store(row_word(self.incarnation(), row_state::free), std::memory_order_release);
+    ATRIUM_CRASH_POINT("segment.leave.row_free");
+    announce_departure(in.header());
+    if (!lock || kept)
+        return;
+    auto const others = detail::anybody_alive(*in.file);
+    auto const named  = os::status_of_name(in.file_name);
+    ATRIUM_CRASH_POINT("segment.leave.before_unlink");
+    if (others && !*others && named && named->same_file(in.identity_of_file))
+        static_cast<void>(os::remove_name(in.file_name));
+    ATRIUM_CRASH_POINT("segment.leave.after_unlink");
+    in.mapping.unmap(); // while the life-cycle byte is held: nobody joins a file that is being given up
+}
+
+} // namespace
+
+attachment::~attachment()
+{
+    implementation& in = *impl_;
+    if (!os::generation_is(in.generation))
+    {
+        // A forked child: the mapping is not here, and the descriptor was closed; its number may be another's by now.
+        in.mapping.abandon();
+        in.file->abandon();
+        return;
+    }
+    if (!in.published)
+        return;
+    detail::forget(*this);
+    if (!is_read_only())
+    {
+        auto const parts = detail::all_parts();
+        for (auto p = parts.rbegin(); p != parts.rend(); ++p)
+        {
+            if (p->leave != nullptr && area_of(p->id))
+                p->leave(*this);
+        }
+        detail::release_lanes_of(*this);
+        leave(in, self_, kept_);
+    }
+    if (in.check_descriptor())
+        in.file->abandon();
+}
+
+// ---- looking -----------------------------------------------------------------------------------------------------
+
+std::uint64_t attachment::committed() const noexcept
+{
+    // Acquire C1, pairs with the release C1 in commit(): bytes below it have memory. Never believed beyond the mapping.
+    return std::min(impl_->header().committed.load(std::memory_order_acquire), maximum_size_);
+}
+
+result<area_bytes> attachment::area_of(part_id part) const noexcept
+{
+    detail::segment_identity const& identity = impl_->identity;
+    for (std::uint32_t n = 0; n < identity.area_count; ++n)
+    {
+        detail::area const& a = identity.areas[n];
+        if (a.part == static_cast<std::uint32_t>(part))
+            return area_bytes{a.offset, a.size};
+    }
+    return errc::flat_segment;
+}
+
+error_code attachment::usable() const noexcept
+{
+    if (!os::generation_is(impl_->generation))
+        return errc::forked;
+    return is_read_only() ? make_error_code(errc::read_only) : error_code();
+}
+
+bool attachment::has_left(participant_id id) const noexcept
+{
+    if (id.row() >= impl_->identity.participants)
+        return true;
+    // Acquire R1: what the participant did before it left, or its recoverer for it, is seen.
+    std::uint64_t const word = impl_->row(id.row()).state.load(std::memory_order_acquire);
+    return word != row_word(id.incarnation(), row_state::attached);
+}
+
+liveness attachment::ask(participant_id id) const noexcept
+{
+    if (has_left(id))
+        return liveness::dead;
+    if (id == self_)
+        return liveness::alive;
+    if (impl_->check_descriptor())
+        return liveness::unknown;
+    auto const held = impl_->byte_is_held(id.row());
+    // The descriptor once more: had foreign code closed it meanwhile, "nobody holds it" was said of another file.
+    if (!held || impl_->check_descriptor())
+        return liveness::unknown;
+    return *held ? liveness::alive : liveness::dead;
+}
+
+std::vector<participant_info> attachment::participants() const
+{
+    std::vector<participant_info> all;
+    auto const                    here = os::own_pid_namespace();
+    for (std::uint32_t index = 0; index < impl_->identity.participants; ++index)
+    {
+        participant_row const& row  = impl_->row(index);
+        std::uint64_t const    word = row.state.load(std::memory_order_acquire); // R1
+        if (!is_attached(word))
+            continue;
+        participant_info info;
+        info.id    = participant_id(index, word >> 1);
+        info.state = ask(info.id);
+        info.pid   = static_cast<std::uint32_t>(row.pid.load(std::memory_order_relaxed));
+        info.same_pid_namespace = row.namespace_device.load(std::memory_order_relaxed) == here.device &&
+                                  row.namespace_inode.load(std::memory_order_relaxed) == here.inode;
+        std::uint64_t const text[2] = {row.program[0].load(std::memory_order_relaxed),
+                                       row.program[1].load(std::memory_order_relaxed)};
+        std::array<char, sizeof(text) + 1> name = {};
+        std::memcpy(name.data(), text, sizeof(text));
+        info.program     = name.data();
+        info.attached_at = row.attached_at.load(std::memory_order_relaxed);
+        all.push_back(std::move(info));
+    }
+    return all;
+}
+
+// ---- changing ----------------------------------------------------------------------------------------------------
+
+error_code attachment::commit(std::uint64_t end) noexcept
+{
+    if (error_code const error = usable())
+        return error;
+    if (end > maximum_size_)
+        return errc::out_of_memory;
+    std::uint64_t const begin = committed();
+    if (end <= begin)
+        return {};
+    if (error_code const error = impl_->check_descriptor())
+        return error;
+    ATRIUM_CRASH_POINT("segment.commit.before_memory");
+    if (error_code const error = os::commit(*impl_->file, begin, end))
+        return error;
+    ATRIUM_CRASH_POINT("segment.commit.before_store");
+    // Release C1: the memory is there before anybody may count on it. Growers exclude each other.
+    impl_->header().committed.store(end, std::memory_order_release);
+    ATRIUM_CRASH_POINT("segment.commit.after_store");
+    return {};
+}
+
+std::uint64_t attachment::add_callback(recovery_callback callback)
+{
+    std::lock_guard const held(impl_->callbacks_mutex);
+    impl_->callbacks.emplace(impl_->next_callback, std::move(callback));
+    return impl_->next_callback++;
+}
+
+void attachment::remove_callback(std::uint64_t number) noexcept
+{
+    std::lock_guard const held(impl_->callbacks_mutex);
+    impl_->callbacks.erase(number);
+}
+
+void* attachment::local_state(part_id part) const noexcept
+{
+    return impl_->local_states[static_cast<std::size_t>(part)].get();
+}
+
+} // namespace atrium

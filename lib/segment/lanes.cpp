@@ -1,0 +1,114 @@
+#include "segment/lanes.hpp"
+
+#include "segment/implementation.hpp"
+
+#include <atrium/base/detail/crash_point.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace atrium {
+
+namespace {
+
+struct own_lane
+{
+    std::weak_ptr<attachment> in;
+    attachment const*         address = nullptr;
+    participant_id            self; // an address may be used again, a participant may not
+    std::uint32_t             index = 0;
+};
+
+void give_back(attachment& in, std::uint32_t index, participant_id self) noexcept
+{
+    std::uint64_t expected = self.word();
+    // Release L1, pairs with the acquire L1 in claim(): the next thread finds the lane as we left it. By
+    // compare-and-swap, since the participant may have given back all its lanes already.
+    in.insides().lane(index).owner.compare_exchange_strong(expected, 0, std::memory_order_release,
+                                                           std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("segment.lane.given_back");
+}
+
+// The lanes of one thread; given back when it ends, in segments that this process has not left by then.
+struct thread_lanes
+{
+    std::vector<own_lane> lanes;
+
+    thread_lanes()                               = default;
+    thread_lanes(thread_lanes const&)            = delete;
+    thread_lanes& operator=(thread_lanes const&) = delete;
+    ~thread_lanes()
+    {
+        for (own_lane const& lane : lanes)
+        {
+            if (auto const in = lane.in.lock(); in && !in->usable())
+                give_back(*in, lane.index, lane.self);
+        }
+    }
+};
+
+thread_local thread_lanes of_this_thread;
+
+result<std::uint32_t> claim(attachment& in)
+{
+    std::uint32_t const count = in.insides().identity.lanes;
+    for (std::uint32_t index = 0; index < count; ++index)
+    {
+        auto&         owner    = in.insides().lane(index).owner;
+        std::uint64_t expected = 0;
+        if (owner.load(std::memory_order_relaxed) != 0)
+            continue;
+        // Acquire L1, pairs with the releases L1 of those who give lanes back.
+        if (owner.compare_exchange_strong(expected, in.self().word(), std::memory_order_acquire,
+                                          std::memory_order_relaxed))
+        {
+            ATRIUM_CRASH_POINT("segment.lane.claimed");
+            return index;
+        }
+    }
+    return errc::too_many_lanes;
+}
+
+} // namespace
+
+result<std::uint32_t> attachment::lane()
+{
+    if (error_code const error = usable())
+        return error;
+    auto& lanes = of_this_thread.lanes;
+    for (own_lane const& lane : lanes)
+    {
+        if (lane.address == this && lane.self == self_)
+            return lane.index;
+    }
+    std::erase_if(lanes, [](own_lane const& lane) { return lane.in.expired(); });
+    lanes.reserve(lanes.size() + 1); // a lane that cannot be noted must not be claimed
+    auto const index = claim(*this);
+    if (index)
+        lanes.push_back({weak_from_this(), this, self_, *index});
+    return index;
+}
+
+void detail::release_lanes_of(attachment& leaving) noexcept
+{
+    for (std::uint32_t index = 0; index < leaving.insides().identity.lanes; ++index)
+        give_back(leaving, index, leaving.self());
+}
+
+std::size_t detail::release_dead_lanes(attachment& in, dead_set const& dead) noexcept
+{
+    std::size_t released = 0;
+    for (std::uint32_t index = 0; index < in.insides().identity.lanes; ++index)
+    {
+        auto&               owner = in.insides().lane(index).owner;
+        std::uint64_t const word  = owner.load(std::memory_order_acquire); // L1
+        if (word == 0 || !dead.gone(participant_id::from_word(word)))
+            continue;
+        owner.store(0, std::memory_order_release); // L1; nobody else writes a dead participant's lane
+        ATRIUM_CRASH_POINT("segment.recover.lane_released");
+        ++released;
+    }
+    return released;
+}
+
+} // namespace atrium

@@ -1,0 +1,180 @@
+#include "segment/layout.hpp"
+
+#include "os/mapping.hpp"
+#include "os/process.hpp"
+#include "segment/part.hpp"
+
+#include <boost/crc.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+namespace atrium::detail {
+
+namespace {
+
+constexpr std::uint64_t default_maximum = std::uint64_t{1} << 30;
+constexpr std::uint64_t area_alignment  = 64;
+constexpr std::uint64_t minimum_data    = 16u << 10; // bytes for the heap that a new segment has at least
+
+constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t to) noexcept
+{
+    return (value + to - 1) / to * to;
+}
+
+// 64-bit arithmetic that cannot wrap: both are compared with the limit before they are added.
+constexpr bool fits(std::uint64_t offset, std::uint64_t size, std::uint64_t limit) noexcept
+{
+    return offset <= limit && size <= limit - offset;
+}
+
+bool in_range(segment_options const& o) noexcept
+{
+    return o.participants >= 1 && o.participants <= max_participants && o.lanes >= 1 && o.lanes <= max_lanes &&
+           o.named_objects >= 1 && o.named_objects <= 65536 && o.detection_time.count() >= 1 &&
+           o.detection_time.count() <= 3'600'000 && (o.permissions & ~0777u) == 0;
+}
+
+std::uint32_t flags_of(segment_options const& o) noexcept
+{
+    return (o.flat ? std::uint32_t{flag_flat} : 0u) | (o.keep ? std::uint32_t{flag_keep} : 0u) |
+           (o.huge_pages ? std::uint32_t{flag_huge_pages} : 0u) | (o.prefault ? std::uint32_t{flag_prefault} : 0u);
+}
+
+// Hands out the fixed tables one after the other; returns the end of the last.
+std::uint64_t place_tables(segment_identity& identity, segment_options const& options)
+{
+    std::uint64_t at             = header_size;
+    identity.participants_offset = at;
+    at += std::uint64_t{identity.participants} * sizeof(participant_row);
+    identity.lanes_offset = at;
+    at += std::uint64_t{identity.lanes} * sizeof(lane_row);
+    if (options.flat)
+        return at;
+    for (part const& p : all_parts())
+    {
+        if (p.area_size == nullptr)
+            continue;
+        at                   = round_up(at, area_alignment);
+        area& a              = identity.areas[identity.area_count++];
+        a.part               = static_cast<std::uint32_t>(p.id);
+        a.offset             = at;
+        a.size               = p.area_size(options);
+        at += a.size;
+    }
+    return at;
+}
+
+bool tables_are_sound(segment_identity const& i) noexcept
+{
+    std::uint64_t const end = i.data_offset;
+    bool sound = i.participants >= 1 && i.participants <= max_participants && i.lanes >= 1 && i.lanes <= max_lanes &&
+                 i.participants_offset >= header_size && i.participants_offset % alignof(participant_row) == 0 &&
+                 fits(i.participants_offset, std::uint64_t{i.participants} * sizeof(participant_row), end) &&
+                 i.lanes_offset >= header_size && i.lanes_offset % alignof(lane_row) == 0 &&
+                 fits(i.lanes_offset, std::uint64_t{i.lanes} * sizeof(lane_row), end) && i.area_count <= max_areas;
+    for (std::uint32_t n = 0; sound && n < i.area_count; ++n)
+        sound = i.areas[n].offset >= header_size && i.areas[n].offset % area_alignment == 0 &&
+                fits(i.areas[n].offset, i.areas[n].size, end);
+    return sound;
+}
+
+} // namespace
+
+result<std::string> file_name(std::string_view name, std::string_view domain)
+{
+    std::string const effective = domain.empty() ? default_domain() : std::string(domain);
+    if (auto checked = check_domain(effective); !checked)
+        return checked.error();
+    if (auto checked = check_name(name); !checked)
+        return checked.error();
+    return file_name_prefix(effective) + std::string(name);
+}
+
+std::string file_name_prefix(std::string_view domain)
+{
+    std::string prefix = "atrium.";
+    if (!domain.empty())
+        prefix.append(domain).append(1, '.');
+    return prefix;
+}
+
+result<segment_identity> make_identity(segment_options const& options)
+{
+    if (!in_range(options))
+        return errc::invalid_argument;
+    if (options.size > max_segment_size || options.maximum_size > max_segment_size)
+        return errc::too_large;
+
+    segment_identity identity;
+    auto const       id      = os::random_id();
+    std::uint64_t const page = os::page_size();
+    identity.page_size       = static_cast<std::uint32_t>(page);
+    std::copy(id.begin(), id.end(), identity.creation_id);
+    identity.detection_time =
+        static_cast<std::uint64_t>(std::chrono::nanoseconds(options.detection_time).count());
+    identity.participants  = options.participants;
+    identity.lanes         = options.lanes;
+    identity.holders_limit = options.holders_limit;
+    identity.flags         = flags_of(options);
+    identity.owner         = os::effective_user();
+    identity.data_offset   = round_up(place_tables(identity, options), page);
+    identity.initial_size =
+        round_up(std::max<std::uint64_t>(options.size, identity.data_offset + (options.flat ? 0 : minimum_data)), page);
+    std::uint64_t const wanted =
+        options.maximum_size != 0 ? options.maximum_size : std::max<std::uint64_t>(options.size, default_maximum);
+    identity.maximum_size = round_up(std::max(wanted, identity.initial_size), page);
+    identity.crc          = checksum(identity);
+    return identity;
+}
+
+std::uint32_t checksum(segment_identity const& identity) noexcept
+{
+    boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc; // Castagnoli
+    crc.process_bytes(&identity, offsetof(segment_identity, crc));
+    return crc.checksum();
+}
+
+error_code check_header(segment_identity const& i, std::uint64_t committed, std::uint64_t file_size) noexcept
+{
+    if (i.magic == __builtin_bswap64(segment_magic))
+        return errc::platform_mismatch;
+    if (i.magic != segment_magic)
+        return errc::not_a_segment;
+    if (i.byte_order != byte_order_mark || i.word_size != sizeof(void*) || i.page_size != os::page_size())
+        return errc::platform_mismatch;
+    if (i.layout_version != segment_layout_version)
+        return errc::version_mismatch;
+    if (i.crc != checksum(i))
+        return errc::corrupted;
+    // A checksum says that the bytes are the creator's, not that they make sense: whoever can write can also sum.
+    if (i.maximum_size > max_segment_size || i.maximum_size % i.page_size != 0 || i.initial_size > i.maximum_size ||
+        i.data_offset > i.initial_size || !tables_are_sound(i) || (i.flags & ~all_flags) != 0 || i.detection_time == 0)
+        return errc::corrupted;
+    if (committed < i.data_offset || committed > i.maximum_size)
+        return errc::corrupted;
+    return file_size < committed ? make_error_code(errc::too_short) : error_code();
+}
+
+result<header_copy> read_header(std::span<std::byte const> bytes, std::uint64_t file_size) noexcept
+{
+    // What cannot even hold a magic number was not made by us; what has ours and then ends was cut.
+    segment_identity identity;
+    if (bytes.size() < sizeof(identity.magic))
+        return errc::too_short;
+    std::memcpy(&identity.magic, bytes.data(), sizeof(identity.magic));
+    if (identity.magic != segment_magic && identity.magic != __builtin_bswap64(segment_magic))
+        return errc::not_a_segment;
+    if (bytes.size() < sizeof(segment_header) || file_size < sizeof(segment_header))
+        return errc::too_short;
+
+    header_copy copy;
+    std::memcpy(&copy.identity, bytes.data(), sizeof(copy.identity));
+    std::memcpy(&copy.committed, bytes.data() + offsetof(segment_header, committed), sizeof(copy.committed));
+    std::memcpy(&copy.status, bytes.data() + offsetof(segment_header, status), sizeof(copy.status));
+    if (error_code const error = check_header(copy.identity, copy.committed, file_size))
+        return error;
+    return copy;
+}
+
+} // namespace atrium::detail

@@ -1,0 +1,216 @@
+#include "segment/implementation.hpp"
+#include "segment/lanes.hpp"
+#include "segment/part.hpp"
+
+#include "os/futex.hpp"
+
+#include <atrium/base/detail/crash_point.hpp>
+#include <atrium/base/log.hpp>
+#include <atrium/segment/attachment.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace atrium {
+
+using namespace std::chrono_literals;
+
+namespace detail {
+
+bool dead_set::gone(participant_id id) const noexcept
+{
+    return in_.has_left(id) || std::find(dead_.begin(), dead_.end(), id) != dead_.end();
+}
+
+namespace {
+
+// The recovery byte and the bytes of the dead rows; gives back whatever it has when it goes.
+class recovery_locks
+{
+public:
+    explicit recovery_locks(attachment::implementation& in) : in_(in) {}
+    recovery_locks(recovery_locks const&)            = delete;
+    recovery_locks& operator=(recovery_locks const&) = delete;
+    ~recovery_locks()
+    {
+        for (std::uint64_t const byte : held_)
+            static_cast<void>(os::unlock(*in_.file, byte));
+    }
+
+    result<bool> take(std::uint64_t byte)
+    {
+        held_.reserve(held_.size() + 1); // a lock that cannot be noted must not be taken
+        auto const got = os::try_lock(*in_.file, byte);
+        if (got && *got)
+            held_.push_back(byte);
+        return got;
+    }
+
+private:
+    attachment::implementation& in_;
+    std::vector<std::uint64_t>  held_;
+};
+
+error_code take_recovery_byte(recovery_locks& locks, deadline until)
+{
+    for (auto pause = 50us;; pause = std::min(pause * 2, 2000us))
+    {
+        auto const got = locks.take(recovery_byte);
+        if (!got)
+            return got.error();
+        if (*got)
+            return {};
+        if (until.passed())
+            return errc::recovery_busy;
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+// Having the byte of a row is proof of its user's death, and keeps everybody else from the row.
+result<std::vector<participant_id>> find_dead(attachment::implementation& in, participant_id self,
+                                              recovery_locks& locks)
+{
+    std::vector<participant_id> dead;
+    if (in.former)
+        dead.push_back(in.former);
+    for (std::uint32_t index = 0; index < in.identity.participants; ++index)
+    {
+        auto const& state = in.row(index).state;
+        if (index == self.row() || !is_attached(state.load(std::memory_order_acquire))) // R1
+            continue;
+        auto const locked = locks.take(participant_byte(index));
+        if (!locked)
+            return locked.error();
+        std::uint64_t const word = state.load(std::memory_order_acquire); // R1; it may have left just before
+        if (*locked && is_attached(word))
+            dead.emplace_back(index, word >> 1);
+    }
+    return dead;
+}
+
+using recovery_hook = error_code (*part::*)(attachment&, dead_set const&, deadline, recovery_report&);
+
+error_code run_hooks(attachment& in, dead_set const& dead, deadline until, recovery_report& report)
+{
+    constexpr std::pair<recovery_hook, char const*> phases[] = {
+        {&part::roll_back, "segment.recover.rolled_back"},
+        {&part::close_records, "segment.recover.records_closed"},
+        {&part::release, "segment.recover.released"},
+    };
+    for (auto const& [hook, point] : phases)
+    {
+        for (part const& p : all_parts())
+        {
+            if (p.*hook == nullptr || !in.area_of(p.id))
+                continue;
+            if (error_code const error = (p.*hook)(in, dead, until, report))
+                return error;
+        }
+        ATRIUM_CRASH_POINT(point);
+    }
+    return {};
+}
+
+void clear_rows(attachment::implementation& in, dead_set const& dead)
+{
+    for (participant_id const id : dead.dead())
+    {
+        if (id == in.former)
+            continue; // its row is ours by now
+        // Release R1: whoever takes the row next sees everything that was recovered.
+        in.row(id.row()).state.store(row_word(id.incarnation(), row_state::free), std::memory_order_release);
+        ATRIUM_CRASH_POINT("segment.recover.row_cleared");
+    }
+    in.former = {};
+    in.header().recoveries.fetch_add(1, std::memory_order_relaxed);
+    in.header().departures.fetch_add(1, std::memory_order_release); // D1
+    os::futex_wake(in.header().departures, INT_MAX);
+    ATRIUM_CRASH_POINT("segment.recover.announced");
+}
+
+void report_to_callbacks(attachment::implementation& in, recovery_report const& report)
+{
+    std::map<std::uint64_t, recovery_callback> callbacks;
+    {
+        std::lock_guard const held(in.callbacks_mutex);
+        callbacks = in.callbacks; // called without the mutex: a callback may add or remove one
+    }
+    for (auto const& [number, callback] : callbacks)
+        callback(report);
+    log(severity::info, "recovered " + in.file_name + " for " + std::to_string(report.dead.size()) +
+                            " dead participant(s), " + std::to_string(report.bytes_reclaimed) + " bytes reclaimed");
+}
+
+} // namespace
+
+} // namespace detail
+
+result<recovery_report> attachment::recover(deadline until)
+{
+    if (error_code const error = usable())
+        return error;
+    auto const      started = std::chrono::steady_clock::now();
+    recovery_report report;
+    {
+        std::unique_lock held(impl_->locks, std::defer_lock);
+        if (until.is_endless())
+            held.lock();
+        else if (!held.try_lock_until(until.time()))
+            return errc::recovery_busy;
+        if (error_code const error = impl_->check_descriptor())
+            return error;
+        detail::recovery_locks locks(*impl_);
+        if (error_code const error = detail::take_recovery_byte(locks, until))
+            return error;
+        ATRIUM_CRASH_POINT("segment.recover.locked");
+        auto found = detail::find_dead(*impl_, self_, locks);
+        if (!found)
+            return found.error();
+        if (found->empty())
+            return report;
+        detail::dead_set const dead(*this, std::move(*found));
+        if (error_code const error = detail::run_hooks(*this, dead, until, report))
+            return error;
+        report.lanes_released = detail::release_dead_lanes(*this, dead);
+        report.dead           = dead.dead();
+        detail::clear_rows(*impl_, dead);
+    }
+    for (detail::part const& p : detail::all_parts()) // user code: no lock is held
+    {
+        if (p.destroy != nullptr && area_of(p.id))
+            p.destroy(*this, report);
+    }
+    report.duration = std::chrono::steady_clock::now() - started;
+    detail::report_to_callbacks(*impl_, report);
+    return report;
+}
+
+void attachment::tend() noexcept
+{
+    if (usable())
+        return;
+    for (std::uint32_t index = 0; index < impl_->identity.participants; ++index)
+    {
+        std::uint64_t const word = impl_->row(index).state.load(std::memory_order_acquire); // R1
+        if (index == self_.row() || !detail::is_attached(word))
+            continue;
+        if (ask(participant_id(index, word >> 1)) != liveness::dead)
+            continue;
+        try
+        {
+            // Busy is fine: then somebody else is at it.
+            static_cast<void>(recover(detection_time_));
+        }
+        catch (std::exception const& e) // no memory here, or a throwing callback: the next wait tries again
+        {
+            log(severity::warning, e.what());
+        }
+        return;
+    }
+}
+
+} // namespace atrium
