@@ -1,0 +1,34 @@
+/// \file
+/// How a wait spends its time before it sleeps.
+#pragma once
+
+#include <chrono>
+
+namespace atrium {
+
+/// Spin, then yield, then sleep. Sleeping costs the one who wakes a system call and the sleeper its wake-up; spinning
+/// costs a processor. A peer that last ran on the waiter's own processor is never spun against: it could not run.
+struct wait_policy
+{
+    std::chrono::nanoseconds spin{20'000}; ///< Longest time to spin; 0: not at all.
+    unsigned yields   = 0;                 ///< How often to yield the processor after that.
+    bool     sleeps   = true;              ///< False: goes on yielding until the deadline, and never sleeps.
+    bool     adaptive = true;              ///< Spins as long as it paid lately, `spin` at most.
+
+    /// Never sleeps: lowest latency, and a processor each.
+    [[nodiscard]] static constexpr wait_policy busy() noexcept
+    {
+        return {.spin = std::chrono::hours(1), .yields = 0, .sleeps = false, .adaptive = false};
+    }
+
+    /// Spins for a moment while that pays; the default.
+    [[nodiscard]] static constexpr wait_policy balanced() noexcept { return {}; }
+
+    /// Sleeps at once.
+    [[nodiscard]] static constexpr wait_policy frugal() noexcept
+    {
+        return {.spin = std::chrono::nanoseconds(0), .yields = 0, .sleeps = true, .adaptive = false};
+    }
+};
+
+} // namespace atrium

@@ -1,0 +1,153 @@
+#include <atrium/sync/doorbell.hpp>
+
+#include "os/futex.hpp"
+#include "os/process.hpp"
+#include "sync/futex_word.hpp"
+
+#include <atrium/base/detail/crash_point.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <climits>
+
+namespace atrium {
+
+namespace {
+
+constexpr std::uint64_t sleeps_bit = 1;
+constexpr std::uint64_t one_ring   = 2;
+
+using clock = std::chrono::steady_clock;
+
+} // namespace
+
+void doorbell::ring() noexcept
+{
+    processor_.store(os::current_processor(), std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("doorbell.ring.before");
+    // Release B1, pairs with the acquires B1 in look() and rung_since(): what the ring tells of is visible.
+    std::uint64_t const before = word_.fetch_add(one_ring, std::memory_order_release);
+    ATRIUM_CRASH_POINT("doorbell.ring.counted");
+    if ((before & sleeps_bit) == 0)
+        return;
+    // The flag goes before the wake: one who sets it after this sleeps with the new count, or is woken for nothing.
+    word_.fetch_and(~sleeps_bit, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("doorbell.ring.before_wake");
+    os::futex_wake(detail::low_half(word_), INT_MAX);
+}
+
+bool doorbell::rung_since(ticket seen) const noexcept
+{
+    return look() != seen;
+}
+
+result<> doorbell::wait(ticket seen, deadline until, doorbell_wait const& how) noexcept
+{
+    if (rung_since(seen))
+        return {};
+    attachment* const in = attachment::containing(this);
+    if (in == nullptr)
+        return errc::invalid_argument;
+    if (error_code const error = in->usable())
+        return error;
+    if (spin(seen, until, how.policy))
+        return {};
+    if (!how.policy.sleeps)
+    {
+        auto look_after = clock::now() + in->detection_time();
+        while (!rung_since(seen))
+        {
+            os::yield();
+            auto const now = clock::now();
+            if (now >= until.time())
+                return errc::timed_out;
+            if (now < look_after)
+                continue;
+            look_after = now + in->detection_time();
+            in->tend();
+            if (how.peer && in->ask(how.peer) == liveness::dead)
+                return errc::peer_dead;
+        }
+        return {};
+    }
+    if (error_code const error = sleep(*in, seen, until, how.peer))
+        return error;
+    return {};
+}
+
+bool doorbell::spin(ticket seen, deadline until, wait_policy const& policy) noexcept
+{
+    auto longest = policy.spin;
+    if (longest.count() <= 0)
+        longest = {};
+    else if (processor_.load(std::memory_order_relaxed) == os::current_processor())
+        longest = {}; // who rings runs where we would spin
+    else if (policy.adaptive)
+    {
+        auto const pays = std::chrono::nanoseconds(spin_pays_.load(std::memory_order_relaxed));
+        // Twice what it took lately; a short probe keeps the estimate alive where sleeping was better.
+        if (pays.count() != 0)
+            longest = pays * 2 <= policy.spin ? pays * 2 : policy.spin / 16;
+    }
+    if (longest.count() == 0 && policy.yields == 0)
+        return false;
+
+    auto const started = clock::now();
+    auto const end     = std::min(started + std::min<std::chrono::nanoseconds>(longest, std::chrono::hours(1)),
+                                  until.time());
+    bool       rung    = false;
+    for (auto now = started; !rung && now < end; now = clock::now())
+    {
+        for (int turn = 0; turn < 16 && !rung; ++turn)
+        {
+            os::relax();
+            rung = rung_since(seen);
+        }
+    }
+    for (unsigned turn = 0; turn < policy.yields && !rung && !until.passed(); ++turn)
+    {
+        os::yield();
+        rung = rung_since(seen);
+    }
+    if (policy.adaptive)
+    {
+        auto const took = std::chrono::nanoseconds(clock::now() - started).count();
+        auto const note = rung ? std::clamp<std::int64_t>(took, 1, INT_MAX) : std::int64_t{INT_MAX};
+        spin_pays_.store(static_cast<std::uint32_t>(note), std::memory_order_relaxed);
+    }
+    return rung;
+}
+
+error_code doorbell::sleep(attachment& in, ticket seen, deadline until, participant_id peer) noexcept
+{
+    auto now        = clock::now();
+    auto look_after = now + in.detection_time();
+    for (;;)
+    {
+        std::uint64_t word = word_.load(std::memory_order_acquire); // B1
+        if (word >> 1 != seen)
+            return {};
+        if (now >= until.time())
+            return errc::timed_out;
+        ATRIUM_CRASH_POINT("doorbell.wait.before_flag");
+        if ((word & sleeps_bit) == 0 &&
+            !word_.compare_exchange_weak(word, word | sleeps_bit, std::memory_order_relaxed))
+            continue;
+        ATRIUM_CRASH_POINT("doorbell.wait.before_sleep");
+        if (os::futex_wait(detail::low_half(word_), static_cast<std::uint32_t>(word | sleeps_bit),
+                           until.earlier(look_after)) &&
+            rung_since(seen))
+            return {};
+        ATRIUM_CRASH_POINT("doorbell.wait.woken");
+        now = clock::now();
+        if (now < look_after)
+            continue;
+        look_after = now + in.detection_time();
+        in.tend();
+        if (peer && in.ask(peer) == liveness::dead)
+            return rung_since(seen) ? error_code() : make_error_code(errc::peer_dead);
+        now = clock::now();
+    }
+}
+
+} // namespace atrium
