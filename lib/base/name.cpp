@@ -24,8 +24,8 @@ result<> check_name(std::string_view name) noexcept
 
 result<> check_domain(std::string_view domain) noexcept
 {
-    bool const valid = !domain.empty() && domain.size() <= max_domain_length &&
-                       std::all_of(domain.begin(), domain.end(), is_plain);
+    bool const valid =
+        !domain.empty() && domain.size() <= max_domain_length && std::all_of(domain.begin(), domain.end(), is_plain);
     return valid ? result<>() : errc::name_invalid;
 }
 

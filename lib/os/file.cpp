@@ -17,20 +17,12 @@ namespace atrium::os {
 
 namespace {
 
-constexpr char          directory[]   = "/dev/shm";
-constexpr std::uint64_t commit_chunk  = 16u << 20;
+constexpr char          directory[]  = "/dev/shm";
+constexpr std::uint64_t commit_chunk = 16u << 20;
 
 std::string path_of(std::string const& name)
 {
     return std::string(directory) + '/' + name;
-}
-
-// The caller holds off forks; a descriptor that cannot be noted is not kept.
-int opened(int descriptor)
-{
-    if (descriptor >= 0)
-        close_in_child(descriptor);
-    return descriptor;
 }
 
 file_status to_status(struct stat const& s) noexcept
@@ -57,9 +49,21 @@ struct flock byte_range(short type, std::uint64_t first, std::uint64_t count) no
     return range;
 }
 
+result<bool> set_lock(file const& on, short type, std::uint64_t byte) noexcept
+{
+    struct flock range = byte_range(type, byte, 1);
+    if (::fcntl(on.descriptor(), F_OFD_SETLK, &range) == 0)
+        return true;
+    if (errno == EAGAIN || errno == EACCES)
+        return false;
+    return {boost::system::in_place_error, last_error()};
+}
+
 } // namespace
 
-file::file(file&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+file::file(file&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), note_(std::exchange(other.note_, 0))
+{}
 
 file& file::operator=(file&& other) noexcept
 {
@@ -67,6 +71,7 @@ file& file::operator=(file&& other) noexcept
     {
         close();
         descriptor_ = std::exchange(other.descriptor_, -1);
+        note_       = std::exchange(other.note_, 0);
     }
     return *this;
 }
@@ -76,12 +81,28 @@ file::~file()
     close();
 }
 
+void file::adopt(int descriptor)
+{
+    if (descriptor < 0)
+        return;
+    try
+    {
+        note_ = close_in_child(descriptor);
+    }
+    catch (...)
+    {
+        ::close(descriptor); // a descriptor that cannot be noted is not kept
+        throw;
+    }
+    descriptor_ = descriptor;
+}
+
 void file::close() noexcept
 {
     if (descriptor_ < 0)
         return;
     auto const held = hold_off_forks();
-    forget_descriptor(descriptor_);
+    forget_descriptor(std::exchange(note_, 0));
     ::close(std::exchange(descriptor_, -1));
 }
 
@@ -90,7 +111,8 @@ void file::abandon() noexcept
     if (descriptor_ < 0)
         return;
     auto const held = hold_off_forks();
-    forget_descriptor(std::exchange(descriptor_, -1));
+    forget_descriptor(std::exchange(note_, 0));
+    descriptor_ = -1;
 }
 
 result<file> open_existing(std::string const& name, bool writable)
@@ -99,7 +121,7 @@ result<file> open_existing(std::string const& name, bool writable)
     file       f;
     // Non-blocking: a FIFO somebody put under the name must not hang us.
     int const flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-    f.descriptor_   = opened(::open(path_of(name).c_str(), flags));
+    f.adopt(::open(path_of(name).c_str(), flags));
     if (!f.is_open())
         return last_error();
     return f;
@@ -109,14 +131,14 @@ result<file> create_unnamed(std::uint32_t permissions)
 {
     auto const held = hold_off_forks();
     file       f;
-    f.descriptor_ = opened(::open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    f.adopt(::open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     // The umask does not apply to fchmod: the permissions are what was asked for.
     if (!f.is_open() || ::fchmod(f.descriptor_, permissions) != 0)
     {
         error_code const error = last_error();
         if (f.is_open())
         {
-            forget_descriptor(f.descriptor_);
+            forget_descriptor(std::exchange(f.note_, 0));
             ::close(std::exchange(f.descriptor_, -1));
         }
         return error;
@@ -175,8 +197,7 @@ error_code commit(file const& what, std::uint64_t begin, std::uint64_t end) noex
     while (begin < end)
     {
         std::uint64_t const size = std::min(commit_chunk, end - begin);
-        int const           error =
-            ::posix_fallocate(what.descriptor(), static_cast<off_t>(begin), static_cast<off_t>(size));
+        int const error = ::posix_fallocate(what.descriptor(), static_cast<off_t>(begin), static_cast<off_t>(size));
         if (error == EINTR)
             continue;
         if (error != 0)
@@ -226,12 +247,12 @@ error_code write_at(file const& to, std::uint64_t offset, std::span<std::byte co
 
 result<bool> try_lock(file const& on, std::uint64_t byte) noexcept
 {
-    struct flock range = byte_range(F_WRLCK, byte, 1);
-    if (::fcntl(on.descriptor(), F_OFD_SETLK, &range) == 0)
-        return true;
-    if (errno == EAGAIN || errno == EACCES)
-        return false;
-    return {boost::system::in_place_error, last_error()};
+    return set_lock(on, F_WRLCK, byte);
+}
+
+result<bool> try_guard(file const& on, std::uint64_t byte) noexcept
+{
+    return set_lock(on, F_RDLCK, byte); // the kernel's shared lock: in the way of exclusive ones only
 }
 
 error_code unlock(file const& on, std::uint64_t byte) noexcept
@@ -242,7 +263,8 @@ error_code unlock(file const& on, std::uint64_t byte) noexcept
 
 result<bool> is_locked_by_other(file const& on, std::uint64_t first, std::uint64_t count) noexcept
 {
-    struct flock range = byte_range(F_WRLCK, first, count);
+    // What would be in the way of a shared lock: exclusive ones.
+    struct flock range = byte_range(F_RDLCK, first, count);
     if (::fcntl(on.descriptor(), F_OFD_GETLK, &range) != 0)
         return {boost::system::in_place_error, last_error()};
     return range.l_type != F_UNLCK;

@@ -52,7 +52,11 @@ private:
     friend result<file> open_existing(std::string const& name, bool writable);
     friend result<file> create_unnamed(std::uint32_t permissions);
 
-    int descriptor_ = -1;
+    /// Takes a descriptor over; the caller holds off forks.
+    void adopt(int descriptor);
+
+    int           descriptor_ = -1;
+    std::uint64_t note_       = 0; // see close_in_child()
 };
 
 /// Opens what is under `name`; never blocks, never follows a link.
@@ -88,11 +92,15 @@ private:
 
 /// Byte locks belong to the open file description: the kernel drops them when its last user is gone, however that
 /// happens. Two threads on one description never conflict: callers exclude each other.
-/// \returns false when another description holds a byte of the range.
+/// \returns false when another description holds the byte, in whichever way.
 [[nodiscard]] result<bool> try_lock(file const& on, std::uint64_t byte) noexcept;
 [[nodiscard]] error_code   unlock(file const& on, std::uint64_t byte) noexcept;
 
-/// True when another description holds a lock on one of the bytes.
+/// Keeps others from locking the byte, without counting as locked itself.
+/// \returns false when another description has locked the byte.
+[[nodiscard]] result<bool> try_guard(file const& on, std::uint64_t byte) noexcept;
+
+/// True when another description has locked one of the bytes; guarded ones do not count.
 [[nodiscard]] result<bool> is_locked_by_other(file const& on, std::uint64_t first, std::uint64_t count) noexcept;
 
 } // namespace atrium::os

@@ -1,26 +1,41 @@
 #include "os/fork.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <vector>
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace atrium::os {
 
 namespace {
 
+struct noted_descriptor
+{
+    std::uint64_t note       = 0;
+    int           descriptor = -1;
+    dev_t         device     = 0;
+    ino_t         inode      = 0;
+
+    [[nodiscard]] bool is_still_there() const noexcept
+    {
+        struct stat s = {};
+        return ::fstat(descriptor, &s) == 0 && s.st_dev == device && s.st_ino == inode;
+    }
+};
+
 struct fork_state
 {
     fork_state();
 
-    std::mutex                  mutex;
-    std::vector<int>            descriptors;
-    std::atomic<std::uint64_t>* generation; // in a page the kernel wipes in a child
-    std::uint64_t               generations = 1;
+    std::mutex                    mutex;
+    std::vector<noted_descriptor> descriptors;
+    std::uint64_t                 last_note = 0;
+    std::atomic<std::uint64_t>*   generation; // in a page the kernel wipes in a child
+    std::uint64_t                 generations = 1;
 };
 
 // Never destroyed: handles in static storage may be used after every destructor of this file would have run.
@@ -43,8 +58,11 @@ void parent()
 void child()
 {
     fork_state& s = state();
-    for (int const descriptor : s.descriptors)
-        ::close(descriptor);
+    for (noted_descriptor const& noted : s.descriptors)
+    {
+        if (noted.is_still_there())
+            ::close(noted.descriptor);
+    }
     s.descriptors.clear();
     // A new number: handles of the parent keep finding that they are not at home.
     s.generation->store(++s.generations, std::memory_order_relaxed);
@@ -69,17 +87,18 @@ std::unique_lock<std::mutex> hold_off_forks()
     return std::unique_lock(state().mutex);
 }
 
-void close_in_child(int descriptor)
+std::uint64_t close_in_child(int descriptor)
 {
-    state().descriptors.push_back(descriptor);
+    fork_state& s    = state();
+    struct stat file = {};
+    ::fstat(descriptor, &file);
+    s.descriptors.push_back({++s.last_note, descriptor, file.st_dev, file.st_ino});
+    return s.last_note;
 }
 
-void forget_descriptor(int descriptor) noexcept
+void forget_descriptor(std::uint64_t note) noexcept
 {
-    auto& descriptors = state().descriptors;
-    auto  found       = std::find(descriptors.begin(), descriptors.end(), descriptor);
-    if (found != descriptors.end())
-        descriptors.erase(found);
+    std::erase_if(state().descriptors, [&](noted_descriptor const& noted) { return noted.note == note; });
 }
 
 std::uint64_t process_generation()

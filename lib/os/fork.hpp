@@ -12,11 +12,14 @@ namespace atrium::os {
 /// \par Lock order  After every other process-local mutex of the library.
 [[nodiscard]] std::unique_lock<std::mutex> hold_off_forks();
 
-/// Notes a descriptor that a forked child closes at once. The caller holds off forks.
-void close_in_child(int descriptor);
+/// Notes a descriptor that a forked child closes at once, unless foreign code has put another file there by then. The
+/// caller holds off forks.
+/// \returns the note's number, never used twice: descriptors are
+[[nodiscard]] std::uint64_t close_in_child(int descriptor);
 
-/// Forgets it again; the caller holds off forks, and closes the descriptor before it lets go.
-void forget_descriptor(int descriptor) noexcept;
+/// Forgets the note; the caller holds off forks, and closes the descriptor before it lets go. Nothing in a child whose
+/// parent made the note.
+void forget_descriptor(std::uint64_t note) noexcept;
 
 /// Which process this is: changes at every fork. Never 0 in a process that asked before; a child that has not asked
 /// finds 0 by `generation_is`, since the kernel wipes the word. Raw clone(), _Fork() and vfork() children

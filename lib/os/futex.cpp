@@ -25,8 +25,8 @@ bool futex_wait(std::atomic<std::uint32_t> const& word, std::uint32_t expected, 
         timeout          = &time;
     }
     // Not FUTEX_PRIVATE: the sleepers are in other processes.
-    auto const result = ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, timeout, nullptr,
-                                  FUTEX_BITSET_MATCH_ANY);
+    auto const result =
+        ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, expected, timeout, nullptr, FUTEX_BITSET_MATCH_ANY);
     return result == 0 || errno != ETIMEDOUT;
 }
 

@@ -12,8 +12,7 @@ namespace atrium::os {
 
 mapping::mapping(mapping&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0))
-{
-}
+{}
 
 mapping& mapping::operator=(mapping&& other) noexcept
 {

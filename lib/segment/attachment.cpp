@@ -12,8 +12,11 @@
 #include <atrium/base/detail/crash_point.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <climits>
 #include <cstring>
+#include <mutex>
+#include <thread>
 
 namespace atrium {
 
@@ -22,7 +25,27 @@ using detail::participant_row;
 using detail::row_state;
 using detail::row_word;
 
+namespace {
+
+constexpr std::chrono::microseconds longest_pause{2000};
+
+} // namespace
+
 // ---- the insides -------------------------------------------------------------------------------------------------
+
+std::unique_lock<std::mutex> attachment::implementation::exclude_threads(deadline until)
+{
+    std::unique_lock held(locks, std::defer_lock);
+    // Polled, as the byte locks are that are taken next: a timed_mutex waits in a way that the thread sanitizer of g++
+    // 12 takes for no lock at all.
+    for (auto pause = std::chrono::microseconds(50); !held.try_lock(); pause = std::min(pause * 2, longest_pause))
+    {
+        if (until.passed())
+            break;
+        std::this_thread::sleep_for(pause);
+    }
+    return held;
+}
 
 detail::segment_header& attachment::implementation::header() const noexcept
 {
@@ -47,6 +70,19 @@ error_code attachment::implementation::check_descriptor() const noexcept
     return now && now->same_file(identity_of_file) ? error_code() : make_error_code(errc::descriptor_lost);
 }
 
+std::uint64_t attachment::implementation::limit_to_file(std::uint64_t size) const noexcept
+{
+    // Relaxed: files of segments never shrink, so an old value is only asked about again.
+    std::uint64_t known = backed.load(std::memory_order_relaxed);
+    if (size <= known)
+        return size;
+    auto const now = os::status_of(*file);
+    if (!now || !now->same_file(identity_of_file))
+        return known;
+    backed.store(now->size, std::memory_order_relaxed);
+    return std::min(size, now->size);
+}
+
 result<bool> attachment::implementation::byte_is_held(std::uint32_t row) const noexcept
 {
     return os::is_locked_by_other(*file, detail::participant_byte(row), 1);
@@ -56,7 +92,7 @@ result<bool> attachment::implementation::byte_is_held(std::uint32_t row) const n
 
 std::shared_ptr<attachment> attachment_access::make(std::unique_ptr<attachment::implementation> in)
 {
-    auto handle             = std::make_shared<attachment>(std::move(in));
+    auto        handle      = std::make_shared<attachment>(std::move(in));
     auto const& insides     = handle->insides();
     handle->base_           = insides.mapping.data();
     handle->maximum_size_   = insides.identity.maximum_size;
@@ -78,26 +114,53 @@ void announce_departure(detail::segment_header& header) noexcept
     os::futex_wake(header.departures, INT_MAX);
 }
 
-// The row is given up first, the byte by the kernel at the end: a row is never free to claim while we still write.
-void leave(attachment::implementation& in, participant_id self, bool kept) noexcept
+// The life-cycle byte is held.
+void unlink_if_last(attachment::implementation& in) noexcept
 {
-    bool const       asking = !in.check_descriptor(); // without it: nobody can be asked, nothing unlinked
-    auto             lock   = asking ? detail::life_cycle_lock::take(in.file, detail::patience({})) : errc::descriptor_lost;
-    participant_row& row    = in.row(self.row());
-    ATRIUM_CRASH_POINT("segment.leave.before_row");
-    // Release R1: what we did is seen by whoever takes the row next.
-    row.state.store(row_word(self.incarnation(), row_state::free), std::memory_order_release);
-    ATRIUM_CRASH_POINT("segment.leave.row_free");
-    announce_departure(in.header());
-    if (!lock || kept)
-        return;
     auto const others = detail::anybody_alive(*in.file);
     auto const named  = os::status_of_name(in.file_name);
     ATRIUM_CRASH_POINT("segment.leave.before_unlink");
     if (others && !*others && named && named->same_file(in.identity_of_file))
         static_cast<void>(os::remove_name(in.file_name));
     ATRIUM_CRASH_POINT("segment.leave.after_unlink");
-    in.mapping.unmap(); // while the life-cycle byte is held: nobody joins a file that is being given up
+}
+
+// Who was stopped while it held the life-cycle byte may have been given up by the last others: they left without it,
+// and count on us to look once more. We are nobody by now, as they were: whoever finds the byte taken may rely on its
+// holder.
+void look_once_more(attachment::implementation& in) noexcept
+{
+    if (auto const others = detail::anybody_alive(*in.file); !others || *others)
+        return;
+    if (auto const lock = detail::life_cycle_lock::take(in.file, std::chrono::seconds(0)))
+        unlink_if_last(in);
+}
+
+// The row is given up first, the byte at the end, when nothing is mapped any more: a row is never free to claim while
+// we still write. The byte goes before the life-cycle byte: the next leaver must not take us for somebody who stays.
+void leave(attachment::implementation& in, participant_id self, bool clean, bool kept) noexcept
+{
+    bool const asking = !in.check_descriptor(); // without it: nobody can be asked, nothing unlinked
+    auto       lock   = asking ? detail::life_cycle_lock::take(in.file, detail::patience({})) : errc::descriptor_lost;
+    participant_row& row = in.row(self.row());
+    ATRIUM_CRASH_POINT("segment.leave.before_row");
+    // Release R1: what we did is seen by whoever takes the row next.
+    if (clean)
+        row.state.store(row_word(self.incarnation(), row_state::free), std::memory_order_release);
+    ATRIUM_CRASH_POINT("segment.leave.row_free");
+    announce_departure(in.header());
+    if (lock && !kept)
+        unlink_if_last(in);
+    in.mapping.unmap();
+    if (!asking)
+        return; // unmapping was the last use of the open file description: the kernel has dropped our bytes
+    static_cast<void>(os::unlock(*in.file, detail::participant_byte(self.row())));
+    ATRIUM_CRASH_POINT("segment.leave.byte_given_up");
+    if (lock)
+        lock->release();
+    ATRIUM_CRASH_POINT("segment.leave.let_go");
+    if (!kept)
+        look_once_more(in);
 }
 
 } // namespace
@@ -117,14 +180,15 @@ attachment::~attachment()
     detail::forget(*this);
     if (!is_read_only())
     {
+        bool       clean = in.former.load(std::memory_order_relaxed) == 0; // else its row is still to be recovered
         auto const parts = detail::all_parts();
         for (auto p = parts.rbegin(); p != parts.rend(); ++p)
         {
             if (p->leave != nullptr && area_of(p->id))
-                p->leave(*this);
+                clean = !p->leave(*this) && clean;
         }
         detail::release_lanes_of(*this);
-        leave(in, self_, kept_);
+        leave(in, self_, clean, kept_);
     }
     if (in.check_descriptor())
         in.file->abandon();
@@ -134,8 +198,11 @@ attachment::~attachment()
 
 std::uint64_t attachment::committed() const noexcept
 {
-    // Acquire C1, pairs with the release C1 in commit(): bytes below it have memory. Never believed beyond the mapping.
-    return std::min(impl_->header().committed.load(std::memory_order_acquire), maximum_size_);
+    // Acquire C1, pairs with the release C1 in commit(): bytes below it have memory. Never believed beyond the mapping,
+    // nor, where the writers are not trusted, beyond the file.
+    auto const said =
+        std::clamp(impl_->header().committed.load(std::memory_order_acquire), data_offset_, maximum_size_);
+    return flat_ ? impl_->limit_to_file(said) : said;
 }
 
 result<area_bytes> attachment::area_of(part_id part) const noexcept
@@ -159,7 +226,7 @@ error_code attachment::usable() const noexcept
 
 bool attachment::has_left(participant_id id) const noexcept
 {
-    if (id.row() >= impl_->identity.participants)
+    if (id.row() >= impl_->identity.participants || !os::generation_is(impl_->generation))
         return true;
     // Acquire R1: what the participant did before it left, or its recoverer for it, is seen.
     std::uint64_t const word = impl_->row(id.row()).state.load(std::memory_order_acquire);
@@ -168,6 +235,8 @@ bool attachment::has_left(participant_id id) const noexcept
 
 liveness attachment::ask(participant_id id) const noexcept
 {
+    if (!os::generation_is(impl_->generation))
+        return liveness::unknown;
     if (has_left(id))
         return liveness::dead;
     if (id == self_)
@@ -184,7 +253,9 @@ liveness attachment::ask(participant_id id) const noexcept
 std::vector<participant_info> attachment::participants() const
 {
     std::vector<participant_info> all;
-    auto const                    here = os::own_pid_namespace();
+    if (!os::generation_is(impl_->generation))
+        return all;
+    auto const here = os::own_pid_namespace();
     for (std::uint32_t index = 0; index < impl_->identity.participants; ++index)
     {
         participant_row const& row  = impl_->row(index);
@@ -192,14 +263,14 @@ std::vector<participant_info> attachment::participants() const
         if (!is_attached(word))
             continue;
         participant_info info;
-        info.id    = participant_id(index, word >> 1);
-        info.state = ask(info.id);
-        info.pid   = static_cast<std::uint32_t>(row.pid.load(std::memory_order_relaxed));
+        info.id                 = participant_id(index, word >> 1);
+        info.state              = ask(info.id);
+        info.pid                = static_cast<std::uint32_t>(row.pid.load(std::memory_order_relaxed));
         info.same_pid_namespace = row.namespace_device.load(std::memory_order_relaxed) == here.device &&
                                   row.namespace_inode.load(std::memory_order_relaxed) == here.inode;
-        std::uint64_t const text[2] = {row.program[0].load(std::memory_order_relaxed),
-                                       row.program[1].load(std::memory_order_relaxed)};
-        std::array<char, sizeof(text) + 1> name = {};
+        std::uint64_t const                text[2] = {row.program[0].load(std::memory_order_relaxed),
+                                                      row.program[1].load(std::memory_order_relaxed)};
+        std::array<char, sizeof(text) + 1> name    = {};
         std::memcpy(name.data(), text, sizeof(text));
         info.program     = name.data();
         info.attached_at = row.attached_at.load(std::memory_order_relaxed);
@@ -225,8 +296,13 @@ error_code attachment::commit(std::uint64_t end) noexcept
     if (error_code const error = os::commit(*impl_->file, begin, end))
         return error;
     ATRIUM_CRASH_POINT("segment.commit.before_store");
-    // Release C1: the memory is there before anybody may count on it. Growers exclude each other.
-    impl_->header().committed.store(end, std::memory_order_release);
+    // Release C1: the memory is there before anybody may count on it. As a maximum: processes may grow a flat segment
+    // at the same time, and the one that asked for less may come last.
+    auto&         committed_bytes = impl_->header().committed;
+    std::uint64_t seen            = committed_bytes.load(std::memory_order_relaxed);
+    while (seen < end &&
+           !committed_bytes.compare_exchange_weak(seen, end, std::memory_order_release, std::memory_order_relaxed))
+    {}
     ATRIUM_CRASH_POINT("segment.commit.after_store");
     return {};
 }

@@ -22,12 +22,17 @@ struct own_lane
 void give_back(attachment& in, std::uint32_t index, participant_id self) noexcept
 {
     std::uint64_t expected = self.word();
+    if (in.insides().lane(index).owner.load(std::memory_order_relaxed) != expected)
+        return;
     // Release L1, pairs with the acquire L1 in claim(): the next thread finds the lane as we left it. By
     // compare-and-swap, since the participant may have given back all its lanes already.
     in.insides().lane(index).owner.compare_exchange_strong(expected, 0, std::memory_order_release,
                                                            std::memory_order_relaxed);
     ATRIUM_CRASH_POINT("segment.lane.given_back");
 }
+
+// True once this thread's list below is gone; trivially destructible, so that it may be read even then.
+thread_local bool lanes_are_gone = false;
 
 // The lanes of one thread; given back when it ends, in segments that this process has not left by then.
 struct thread_lanes
@@ -39,6 +44,7 @@ struct thread_lanes
     thread_lanes& operator=(thread_lanes const&) = delete;
     ~thread_lanes()
     {
+        lanes_are_gone = true; // first: the last handle of a segment may go here, and its parts ask for a lane
         for (own_lane const& lane : lanes)
         {
             if (auto const in = lane.in.lock(); in && !in->usable())
@@ -75,6 +81,8 @@ result<std::uint32_t> attachment::lane()
 {
     if (error_code const error = usable())
         return error;
+    if (lanes_are_gone)
+        return errc::too_many_lanes;
     auto& lanes = of_this_thread.lanes;
     for (own_lane const& lane : lanes)
     {
@@ -83,7 +91,12 @@ result<std::uint32_t> attachment::lane()
     }
     std::erase_if(lanes, [](own_lane const& lane) { return lane.in.expired(); });
     lanes.reserve(lanes.size() + 1); // a lane that cannot be noted must not be claimed
-    auto const index = claim(*this);
+    auto index = claim(*this);
+    if (!index)
+    {
+        tend(); // the dead may have some
+        index = claim(*this);
+    }
     if (index)
         lanes.push_back({weak_from_this(), this, self_, *index});
     return index;
@@ -100,11 +113,17 @@ std::size_t detail::release_dead_lanes(attachment& in, dead_set const& dead) noe
     std::size_t released = 0;
     for (std::uint32_t index = 0; index < in.insides().identity.lanes; ++index)
     {
-        auto&               owner = in.insides().lane(index).owner;
-        std::uint64_t const word  = owner.load(std::memory_order_acquire); // L1
-        if (word == 0 || !dead.gone(participant_id::from_word(word)))
+        auto&         owner = in.insides().lane(index).owner;
+        std::uint64_t word  = owner.load(std::memory_order_acquire); // L1
+        if (word == 0)
             continue;
-        owner.store(0, std::memory_order_release); // L1; nobody else writes a dead participant's lane
+        ATRIUM_CRASH_POINT("segment.recover.lane_seen");
+        if (!dead.gone(participant_id::from_word(word)))
+            continue;
+        // L1. By compare-and-swap: somebody who was there when we looked may have left since, and the lane be
+        // another's.
+        if (!owner.compare_exchange_strong(word, 0, std::memory_order_release, std::memory_order_relaxed))
+            continue;
         ATRIUM_CRASH_POINT("segment.recover.lane_released");
         ++released;
     }

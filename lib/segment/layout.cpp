@@ -7,15 +7,17 @@
 #include <boost/crc.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 namespace atrium::detail {
 
 namespace {
 
-constexpr std::uint64_t default_maximum = std::uint64_t{1} << 30;
-constexpr std::uint64_t area_alignment  = 64;
-constexpr std::uint64_t minimum_data    = 16u << 10; // bytes for the heap that a new segment has at least
+constexpr std::uint64_t      default_maximum = std::uint64_t{1} << 30;
+constexpr std::uint64_t      area_alignment  = 64;
+constexpr std::uint64_t      minimum_data    = 16u << 10; // bytes for the heap that a new segment has at least
+constexpr std::chrono::hours longest_detection_time{1};
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t to) noexcept
 {
@@ -32,7 +34,7 @@ bool in_range(segment_options const& o) noexcept
 {
     return o.participants >= 1 && o.participants <= max_participants && o.lanes >= 1 && o.lanes <= max_lanes &&
            o.named_objects >= 1 && o.named_objects <= 65536 && o.detection_time.count() >= 1 &&
-           o.detection_time.count() <= 3'600'000 && (o.permissions & ~0777u) == 0;
+           o.detection_time <= longest_detection_time && (o.permissions & ~0777u) == 0;
 }
 
 std::uint32_t flags_of(segment_options const& o) noexcept
@@ -55,27 +57,37 @@ std::uint64_t place_tables(segment_identity& identity, segment_options const& op
     {
         if (p.area_size == nullptr)
             continue;
-        at                   = round_up(at, area_alignment);
-        area& a              = identity.areas[identity.area_count++];
-        a.part               = static_cast<std::uint32_t>(p.id);
-        a.offset             = at;
-        a.size               = p.area_size(options);
+        at       = round_up(at, area_alignment);
+        area& a  = identity.areas[identity.area_count++];
+        a.part   = static_cast<std::uint32_t>(p.id);
+        a.offset = at;
+        a.size   = p.area_size(options);
         at += a.size;
     }
     return at;
 }
 
+// Each table begins behind the one before, as place_tables() lays them: what is written into one changes no other.
+bool follows(std::uint64_t& at, std::uint64_t offset, std::uint64_t size, std::uint64_t align,
+             std::uint64_t end) noexcept
+{
+    if (offset < at || offset % align != 0 || !fits(offset, size, end))
+        return false;
+    at = offset + size;
+    return true;
+}
+
 bool tables_are_sound(segment_identity const& i) noexcept
 {
     std::uint64_t const end = i.data_offset;
-    bool sound = i.participants >= 1 && i.participants <= max_participants && i.lanes >= 1 && i.lanes <= max_lanes &&
-                 i.participants_offset >= header_size && i.participants_offset % alignof(participant_row) == 0 &&
-                 fits(i.participants_offset, std::uint64_t{i.participants} * sizeof(participant_row), end) &&
-                 i.lanes_offset >= header_size && i.lanes_offset % alignof(lane_row) == 0 &&
-                 fits(i.lanes_offset, std::uint64_t{i.lanes} * sizeof(lane_row), end) && i.area_count <= max_areas;
+    std::uint64_t       at  = header_size;
+    bool sound = end % i.page_size == 0 && i.participants >= 1 && i.participants <= max_participants && i.lanes >= 1 &&
+                 i.lanes <= max_lanes && i.area_count <= max_areas &&
+                 follows(at, i.participants_offset, std::uint64_t{i.participants} * sizeof(participant_row),
+                         alignof(participant_row), end) &&
+                 follows(at, i.lanes_offset, std::uint64_t{i.lanes} * sizeof(lane_row), alignof(lane_row), end);
     for (std::uint32_t n = 0; sound && n < i.area_count; ++n)
-        sound = i.areas[n].offset >= header_size && i.areas[n].offset % area_alignment == 0 &&
-                fits(i.areas[n].offset, i.areas[n].size, end);
+        sound = follows(at, i.areas[n].offset, i.areas[n].size, area_alignment, end);
     return sound;
 }
 
@@ -106,19 +118,18 @@ result<segment_identity> make_identity(segment_options const& options)
     if (options.size > max_segment_size || options.maximum_size > max_segment_size)
         return errc::too_large;
 
-    segment_identity identity;
-    auto const       id      = os::random_id();
+    segment_identity    identity;
+    auto const          id   = os::random_id();
     std::uint64_t const page = os::page_size();
     identity.page_size       = static_cast<std::uint32_t>(page);
     std::copy(id.begin(), id.end(), identity.creation_id);
-    identity.detection_time =
-        static_cast<std::uint64_t>(std::chrono::nanoseconds(options.detection_time).count());
-    identity.participants  = options.participants;
-    identity.lanes         = options.lanes;
-    identity.holders_limit = options.holders_limit;
-    identity.flags         = flags_of(options);
-    identity.owner         = os::effective_user();
-    identity.data_offset   = round_up(place_tables(identity, options), page);
+    identity.detection_time = static_cast<std::uint64_t>(std::chrono::nanoseconds(options.detection_time).count());
+    identity.participants   = options.participants;
+    identity.lanes          = options.lanes;
+    identity.holders_limit  = options.holders_limit;
+    identity.flags          = flags_of(options);
+    identity.owner          = os::effective_user();
+    identity.data_offset    = round_up(place_tables(identity, options), page);
     identity.initial_size =
         round_up(std::max<std::uint64_t>(options.size, identity.data_offset + (options.flat ? 0 : minimum_data)), page);
     std::uint64_t const wanted =
@@ -149,7 +160,9 @@ error_code check_header(segment_identity const& i, std::uint64_t committed, std:
         return errc::corrupted;
     // A checksum says that the bytes are the creator's, not that they make sense: whoever can write can also sum.
     if (i.maximum_size > max_segment_size || i.maximum_size % i.page_size != 0 || i.initial_size > i.maximum_size ||
-        i.data_offset > i.initial_size || !tables_are_sound(i) || (i.flags & ~all_flags) != 0 || i.detection_time == 0)
+        i.data_offset > i.initial_size || !tables_are_sound(i) || (i.flags & ~all_flags) != 0 ||
+        i.detection_time == 0 ||
+        i.detection_time > static_cast<std::uint64_t>(std::chrono::nanoseconds(longest_detection_time).count()))
         return errc::corrupted;
     if (committed < i.data_offset || committed > i.maximum_size)
         return errc::corrupted;

@@ -70,6 +70,8 @@ result<claimed_row> claim_row(attachment::implementation& in, bool dead_ones)
         ATRIUM_CRASH_POINT("segment.join.byte_locked");
         // Relaxed: only the holder of the life-cycle lock draws a number.
         std::uint64_t const incarnation = in.header().next_incarnation.load(std::memory_order_relaxed);
+        if (incarnation == 0 || incarnation > participant_id::last_incarnation)
+            return errc::corrupted; // more than anybody can have joined
         in.header().next_incarnation.store(incarnation + 1, std::memory_order_relaxed);
         ATRIUM_CRASH_POINT("segment.join.incarnation_drawn");
         write_row(row, incarnation);
@@ -86,13 +88,13 @@ result<claimed_row> claim_row(attachment::implementation& in, bool dead_ones)
 
 error_code check_opener(locked_file const& opening, segment_options const& options)
 {
-    if (opening.status.owner != os::effective_user() && !options.any_owner)
+    if (!options.any_owner && opening.status.owner != os::effective_user())
         return errc::wrong_owner;
     if (opening.header_error)
         return opening.header_error;
     segment_identity const& identity = opening.header.identity;
-    if (identity.owner != opening.status.owner)
-        return errc::wrong_owner; // copied or given away
+    if (!options.any_owner && identity.owner != opening.status.owner)
+        return errc::wrong_owner; // copied or given away; or the creator is in another user namespace
     return options.maximum_size > identity.maximum_size ? make_error_code(errc::larger_maximum) : error_code();
 }
 
@@ -104,8 +106,9 @@ result<implementation_ptr> map_file(std::shared_ptr<os::file> file, os::file_sta
     in->identity_of_file = status;
     in->identity         = identity;
     in->generation       = os::process_generation();
-    auto mapping         = os::map(*in->file, identity.maximum_size,
-                                   {.writable = writable, .huge_pages = (identity.flags & flag_huge_pages) != 0});
+    in->backed.store(status.size, std::memory_order_relaxed);
+    auto mapping = os::map(*in->file, identity.maximum_size,
+                           {.writable = writable, .huge_pages = (identity.flags & flag_huge_pages) != 0});
     if (!mapping)
         return mapping.error();
     in->mapping = std::move(*mapping);
@@ -187,20 +190,28 @@ result<std::shared_ptr<attachment>> join(std::string const& file_name, locked_fi
         claimed = claim_row(insides, true); // nobody is behind these rows: we take one, and recover it first
     if (!claimed)
         return claimed.error();
-    insides.former    = claimed->former;
+    insides.former.store(claimed->former.word(), std::memory_order_relaxed);
     insides.file_name = file_name;
-    insides.published = true;
     attachment_access::set_self(*handle, claimed->self);
     attach_parts(*handle);
+    insides.published = true; // nothing fails from here on; before, the row is found dead
     if (options.prefault)
         os::prefault(handle->base(), handle->committed());
     return handle;
 }
 
+// Rows that are guarded by a recoverer are neither free nor to be had.
+bool is_being_recovered(locked_file const& opening) noexcept
+{
+    auto const busy = os::is_locked_by_other(*opening.file, recovery_byte, 1);
+    return busy && *busy;
+}
+
 // Traces of the dead are removed by whoever comes next; a row that was taken over must be clean before it is used.
 error_code recover_after_join(attachment& handle, deadline until)
 {
-    if (!handle.insides().former)
+    // Relaxed: another thread that recovers for this row at the moment is waited for in recover().
+    if (handle.insides().former.load(std::memory_order_relaxed) == 0)
     {
         handle.tend();
         return {};
@@ -247,9 +258,9 @@ error_code format_parts(attachment& handle, segment_options const& options)
 }
 
 // Whole before it has a name; dying anywhere before publish() leaves nothing, anywhere after it a dead participant.
-result<std::shared_ptr<attachment>> make_and_publish(std::shared_ptr<os::file> const& file, os::file_status const& status,
-                                                     segment_identity const& identity, std::string const& file_name,
-                                                     segment_options const& options)
+result<std::shared_ptr<attachment>> make_and_publish(std::shared_ptr<os::file> const& file,
+                                                     os::file_status const& status, segment_identity const& identity,
+                                                     std::string const& file_name, segment_options const& options)
 {
     if (error_code const error = lock_as_first(*file))
         return error;
@@ -259,8 +270,9 @@ result<std::shared_ptr<attachment>> make_and_publish(std::shared_ptr<os::file> c
         return in.error();
     construct_tables(**in);
     ATRIUM_CRASH_POINT("segment.create.tables");
-    auto handle = attachment_access::make(std::move(*in));
-    auto claimed = participant_id(0, 1);
+    auto handle                 = attachment_access::make(std::move(*in));
+    handle->insides().file_name = file_name;
+    auto const claimed          = participant_id(0, 1);
     handle->insides().header().next_incarnation.store(2, std::memory_order_relaxed);
     write_row(handle->insides().row(0), 1);
     attachment_access::set_self(*handle, claimed);
@@ -272,7 +284,6 @@ result<std::shared_ptr<attachment>> make_and_publish(std::shared_ptr<os::file> c
     ATRIUM_CRASH_POINT("segment.create.before_publish");
     if (error_code const error = os::publish(*file, file_name))
         return error;
-    handle->insides().file_name = file_name;
     handle->insides().published = true;
     ATRIUM_CRASH_POINT("segment.create.published");
     return handle;
@@ -296,8 +307,8 @@ result<std::shared_ptr<attachment>> create_once(std::string const& file_name, se
     auto const status = os::status_of(*file);
     if (!status)
         return status.error();
-    auto handle = find_or_attach(*status, false,
-                                 [&] { return make_and_publish(file, *status, *identity, file_name, options); });
+    auto handle =
+        find_or_attach(*status, false, [&] { return make_and_publish(file, *status, *identity, file_name, options); });
     if (handle)
         static_cast<void>(os::unlock(*file, life_cycle_byte));
     ATRIUM_CRASH_POINT("segment.create.unlocked");
@@ -314,6 +325,27 @@ error_code remove_locked(std::string const& file_name, locked_file const& openin
     error_code const error = os::remove_name(file_name);
     ATRIUM_CRASH_POINT("segment.remove.after_unlink");
     return error;
+}
+
+// A pipe, a link or the like that somebody has put under the name.
+error_code remove_irregular(std::string const& file_name)
+{
+    auto const named = os::status_of_name(file_name);
+    if (!named)
+        return named.error();
+    return named->regular ? make_error_code(errc::not_a_segment) : os::remove_name(file_name);
+}
+
+// Others' names in /dev/shm cannot be removed; seen before anything is changed.
+bool may_remove(locked_file const& opening) noexcept
+{
+    return os::effective_user() == 0 || os::effective_user() == opening.status.owner;
+}
+
+// Whoever removes by force marks first: one who dies in between leaves a name that the next to open it removes.
+bool is_retired(locked_file const& opening) noexcept
+{
+    return !opening.header_error && (opening.header.status & status_retired) != 0;
 }
 
 error_code mark_retired(locked_file const& opening)
@@ -347,8 +379,23 @@ result<opened> open(std::string const& file_name, segment_options const& options
         if (error_code const error = check_opener(*opening, options))
             return error;
         ATRIUM_CRASH_POINT("segment.open.locked");
+        if (is_retired(*opening))
+        {
+            if (error_code const error = remove_locked(file_name, *opening); error && error != errc::not_found)
+                return errc::segment_retired;
+            continue;
+        }
         auto handle = find_or_attach(opening->status, !unshared_opening::active(),
                                      [&] { return join(file_name, *opening, options); });
+        if (!handle && handle.error() == errc::too_many_participants && is_being_recovered(*opening))
+        {
+            // Rows of the dead become free in a moment; unless the process that recovers is stopped.
+            if (until.passed())
+                return errc::recovery_busy;
+            opening->lock.release();
+            std::this_thread::sleep_for(1ms);
+            continue;
+        }
         if (!handle)
             return handle.error();
         opening->lock.release();
@@ -374,8 +421,8 @@ result<opened> create(std::string const& file_name, segment_options const& optio
 
 result<opened> open_or_create_file(std::string const& file_name, segment_options const& options)
 {
-    segment_options now = options;
-    now.open_timeout    = 0ms; // nobody is waited for who might create: we do
+    segment_options now  = options;
+    now.open_timeout     = 0ms; // nobody is waited for who might create: we do
     deadline const until = patience(options.open_timeout);
     for (;;)
     {
@@ -428,6 +475,7 @@ result<opened> open_for_reading(std::string const& file_name, segment_options co
             if (error_code const error = validate_parts(*made))
                 return error;
             made->insides().published = true;
+            attach_parts(*made);
             return made;
         });
         if (!handle)
@@ -439,14 +487,18 @@ result<opened> open_for_reading(std::string const& file_name, segment_options co
 error_code remove(std::string const& file_name, bool force)
 {
     auto opening = open_locked(file_name, patience(0ms));
+    if (!opening && opening.error() == errc::not_a_segment && force)
+        return remove_irregular(file_name);
     if (!opening)
         return opening.error();
     if (!force && opening->header_error)
         return opening->header_error;
+    if (!may_remove(*opening))
+        return errc::permission_denied;
     auto const alive = anybody_alive(*opening->file);
     if (!alive)
         return alive.error();
-    if (*alive && !force)
+    if (*alive && !force && !is_retired(*opening))
         return errc::segment_in_use;
     if (*alive && !opening->header_error)
     {
@@ -463,12 +515,13 @@ error_code remove_abandoned(std::string const& file_name, bool kept)
         return opening.error() == errc::not_found ? error_code() : opening.error();
     if (opening->header_error)
         return opening->header_error;
-    if (opening->status.owner != os::effective_user())
+    if (!may_remove(*opening))
         return errc::wrong_owner;
     auto const alive = anybody_alive(*opening->file);
     if (!alive)
         return alive.error();
-    if (*alive || (!kept && (opening->header.identity.flags & flag_keep) != 0))
+    bool const spared = !kept && (opening->header.identity.flags & flag_keep) != 0;
+    if ((*alive || spared) && !is_retired(*opening))
         return errc::segment_in_use;
     error_code const error = remove_locked(file_name, *opening);
     return error == errc::not_found ? error_code() : error;

@@ -55,8 +55,9 @@ struct part
     /// Runs user code (destructors), without a lock held.
     void (*destroy)(attachment&, recovery_report&) = nullptr;
 
-    /// Gives back what this participant holds, before it leaves.
-    void (*leave)(attachment&) noexcept = nullptr;
+    /// Gives back what this participant holds, before it leaves. An error leaves it to recovery: the row stays, and is
+    /// found dead.
+    error_code (*leave)(attachment&) noexcept = nullptr;
 };
 
 /// All parts, in the order of their levels; `lib/parts.cpp` knows them.

@@ -41,16 +41,21 @@ public:
             static_cast<void>(os::unlock(*in_.file, byte));
     }
 
-    result<bool> take(std::uint64_t byte)
+    result<bool> take_recovery() { return take(&os::try_lock, recovery_byte); }
+
+    /// The guard of a dead row is no lock: who asks about its user goes on to hear that it is dead.
+    result<bool> take_row(std::uint32_t row) { return take(&os::try_guard, participant_byte(row)); }
+
+private:
+    result<bool> take(result<bool> (*how)(os::file const&, std::uint64_t) noexcept, std::uint64_t byte)
     {
         held_.reserve(held_.size() + 1); // a lock that cannot be noted must not be taken
-        auto const got = os::try_lock(*in_.file, byte);
+        auto const got = how(*in_.file, byte);
         if (got && *got)
             held_.push_back(byte);
         return got;
     }
 
-private:
     attachment::implementation& in_;
     std::vector<std::uint64_t>  held_;
 };
@@ -59,7 +64,7 @@ error_code take_recovery_byte(recovery_locks& locks, deadline until)
 {
     for (auto pause = 50us;; pause = std::min(pause * 2, 2000us))
     {
-        auto const got = locks.take(recovery_byte);
+        auto const got = locks.take_recovery();
         if (!got)
             return got.error();
         if (*got)
@@ -75,14 +80,15 @@ result<std::vector<participant_id>> find_dead(attachment::implementation& in, pa
                                               recovery_locks& locks)
 {
     std::vector<participant_id> dead;
-    if (in.former)
-        dead.push_back(in.former);
+    // Relaxed: written by the thread that joined, and by those that hold the mutex that is held here.
+    if (std::uint64_t const former = in.former.load(std::memory_order_relaxed); former != 0)
+        dead.push_back(participant_id::from_word(former));
     for (std::uint32_t index = 0; index < in.identity.participants; ++index)
     {
         auto const& state = in.row(index).state;
         if (index == self.row() || !is_attached(state.load(std::memory_order_acquire))) // R1
             continue;
-        auto const locked = locks.take(participant_byte(index));
+        auto const locked = locks.take_row(index);
         if (!locked)
             return locked.error();
         std::uint64_t const word = state.load(std::memory_order_acquire); // R1; it may have left just before
@@ -115,17 +121,17 @@ error_code run_hooks(attachment& in, dead_set const& dead, deadline until, recov
     return {};
 }
 
-void clear_rows(attachment::implementation& in, dead_set const& dead)
+void clear_rows(attachment::implementation& in, participant_id self, dead_set const& dead)
 {
     for (participant_id const id : dead.dead())
     {
-        if (id == in.former)
-            continue; // its row is ours by now
+        if (id.row() == self.row())
+            continue; // it was taken over
         // Release R1: whoever takes the row next sees everything that was recovered.
         in.row(id.row()).state.store(row_word(id.incarnation(), row_state::free), std::memory_order_release);
         ATRIUM_CRASH_POINT("segment.recover.row_cleared");
     }
-    in.former = {};
+    in.former.store(0, std::memory_order_relaxed);
     in.header().recoveries.fetch_add(1, std::memory_order_relaxed);
     in.header().departures.fetch_add(1, std::memory_order_release); // D1
     os::futex_wake(in.header().departures, INT_MAX);
@@ -145,48 +151,66 @@ void report_to_callbacks(attachment::implementation& in, recovery_report const& 
                             " dead participant(s), " + std::to_string(report.bytes_reclaimed) + " bytes reclaimed");
 }
 
+// What is done with the locks held; `turn` is how long others who are at it are waited for.
+error_code recover_locked(attachment& of, deadline turn, deadline until, recovery_report& report)
+{
+    attachment::implementation& in   = of.insides();
+    auto const                  held = in.exclude_threads(turn);
+    if (!held)
+        return errc::recovery_busy;
+    if (error_code const error = in.check_descriptor())
+        return error;
+    recovery_locks locks(in);
+    if (error_code const error = take_recovery_byte(locks, turn))
+        return error;
+    ATRIUM_CRASH_POINT("segment.recover.locked");
+    auto found = find_dead(in, of.self(), locks);
+    if (!found)
+        return found.error();
+    if (found->empty())
+        return {};
+    dead_set const dead(of, std::move(*found));
+    if (error_code const error = run_hooks(of, dead, until, report))
+        return error;
+    report.lanes_released = release_dead_lanes(of, dead);
+    report.dead           = dead.dead();
+    clear_rows(in, of.self(), dead);
+    return {};
+}
+
+result<recovery_report> recover_within(attachment& of, deadline turn, deadline until)
+{
+    if (error_code const error = of.usable())
+        return error;
+    auto const      started = std::chrono::steady_clock::now();
+    recovery_report report;
+    if (error_code const error = recover_locked(of, turn, until, report))
+        return error;
+    if (report.dead.empty())
+        return report;
+    for (part const& p : all_parts()) // user code: no lock is held
+    {
+        if (p.destroy != nullptr && of.area_of(p.id))
+            p.destroy(of, report);
+    }
+    report.duration = std::chrono::steady_clock::now() - started;
+    report_to_callbacks(of.insides(), report);
+    return report;
+}
+
 } // namespace
 
 } // namespace detail
 
 result<recovery_report> attachment::recover(deadline until)
 {
-    if (error_code const error = usable())
-        return error;
-    auto const      started = std::chrono::steady_clock::now();
-    recovery_report report;
-    {
-        std::unique_lock held(impl_->locks, std::defer_lock);
-        if (until.is_endless())
-            held.lock();
-        else if (!held.try_lock_until(until.time()))
-            return errc::recovery_busy;
-        if (error_code const error = impl_->check_descriptor())
-            return error;
-        detail::recovery_locks locks(*impl_);
-        if (error_code const error = detail::take_recovery_byte(locks, until))
-            return error;
-        ATRIUM_CRASH_POINT("segment.recover.locked");
-        auto found = detail::find_dead(*impl_, self_, locks);
-        if (!found)
-            return found.error();
-        if (found->empty())
-            return report;
-        detail::dead_set const dead(*this, std::move(*found));
-        if (error_code const error = detail::run_hooks(*this, dead, until, report))
-            return error;
-        report.lanes_released = detail::release_dead_lanes(*this, dead);
-        report.dead           = dead.dead();
-        detail::clear_rows(*impl_, dead);
-    }
-    for (detail::part const& p : detail::all_parts()) // user code: no lock is held
-    {
-        if (p.destroy != nullptr && area_of(p.id))
-            p.destroy(*this, report);
-    }
-    report.duration = std::chrono::steady_clock::now() - started;
-    detail::report_to_callbacks(*impl_, report);
-    return report;
+    return detail::recover_within(*this, until, until);
+}
+
+void attachment::look_again(std::chrono::steady_clock::time_point now) noexcept
+{
+    next_look_.store((now + detection_time_).time_since_epoch().count(), std::memory_order_relaxed);
+    tend();
 }
 
 void attachment::tend() noexcept
@@ -202,8 +226,8 @@ void attachment::tend() noexcept
             continue;
         try
         {
-            // Busy is fine: then somebody else is at it.
-            static_cast<void>(recover(detection_time_));
+            // Busy is fine: then somebody else is at it, and nobody waits for him here, as he may be stopped.
+            static_cast<void>(detail::recover_within(*this, std::chrono::seconds(0), detection_time_));
         }
         catch (std::exception const& e) // no memory here, or a throwing callback: the next wait tries again
         {

@@ -17,7 +17,8 @@ namespace {
 struct entry
 {
     os::file_status           file;
-    attachment*               address = nullptr;
+    attachment*               address   = nullptr;
+    bool                      read_only = false;
     std::weak_ptr<attachment> handle;
 };
 
@@ -64,22 +65,23 @@ void clear_in_child()
 
 } // namespace
 
-result<std::shared_ptr<attachment>>
-find_or_attach(os::file_status const& file, bool shared,
-               std::function<result<std::shared_ptr<attachment>>()> const& make)
+result<std::shared_ptr<attachment>> find_or_attach(os::file_status const& file, bool shared,
+                                                   std::function<result<std::shared_ptr<attachment>>()> const& make)
 {
     registry&             r = instance();
     std::lock_guard const held(r.mutex);
     for (entry const& e : r.entries)
     {
-        if (!shared || !e.file.same_file(file))
+        // Not locked only to be looked at: it could be the last handle by then, and go while the registry is held.
+        if (!shared || e.read_only || !e.file.same_file(file))
             continue;
-        if (auto existing = e.handle.lock(); existing && !existing->is_read_only())
+        if (auto existing = e.handle.lock())
             return existing;
     }
+    r.entries.reserve(r.entries.size() + 1); // what cannot be noted must not be made
     auto made = make();
     if (made)
-        r.entries.push_back({file, made->get(), *made});
+        r.entries.push_back({file, made->get(), (*made)->is_read_only(), *made});
     return made;
 }
 

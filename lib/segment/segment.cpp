@@ -1,10 +1,13 @@
 #include <atrium/segment/segment.hpp>
 
 #include "os/futex.hpp"
+#include "segment/file_access.hpp"
 #include "segment/implementation.hpp"
 #include "segment/life_cycle.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
+
+#include <algorithm>
 
 namespace atrium {
 
@@ -23,6 +26,30 @@ detail::opened or_throw(result<detail::opened> outcome, char const* what, std::s
     if (!outcome)
         throw_error(outcome.error(), std::string(what) + " segment '" + std::string(name) + "'");
     return std::move(*outcome);
+}
+
+// Where the mapping is not: what would look at it must not.
+bool in_forked_child(attachment const& handle) noexcept
+{
+    return handle.usable() == errc::forked;
+}
+
+bool is_alone(attachment const& handle)
+{
+    auto const all = handle.participants();
+    return std::all_of(all.begin(), all.end(), [&](participant_info const& p) { return p.id == handle.self(); });
+}
+
+// A newcomer that was let in before the request may have no row yet; it holds the life-cycle byte until it has one.
+error_code wait_for_newcomers(attachment::implementation& in, deadline until)
+{
+    auto const held = in.exclude_threads(until);
+    if (!held)
+        return errc::timed_out;
+    if (error_code const error = in.check_descriptor())
+        return error;
+    auto const lock = detail::life_cycle_lock::take(in.file, until);
+    return lock ? error_code() : lock.error();
 }
 
 std::string effective_domain(segment_options const& options)
@@ -47,9 +74,10 @@ segment::segment(open_only_t, std::string_view name, segment_options const& opti
 segment::segment(open_or_create_t, std::string_view name, segment_options const& options)
     : name_(name), domain_(effective_domain(options))
 {
-    auto outcome = or_throw(detail::open_or_create_file(checked_file_name(name, options), options), "open or create", name);
-    created_     = outcome.created;
-    attachment_  = std::move(outcome.handle);
+    auto outcome =
+        or_throw(detail::open_or_create_file(checked_file_name(name, options), options), "open or create", name);
+    created_    = outcome.created;
+    attachment_ = std::move(outcome.handle);
 }
 
 segment::segment(open_read_only_t, std::string_view name, segment_options const& options)
@@ -76,6 +104,8 @@ std::array<std::uint64_t, 2> segment::creation_id() const noexcept
 
 segment_status segment::status() const noexcept
 {
+    if (in_forked_child(*attachment_))
+        return segment_status::forked;
     // Relaxed: a flag to look at; nothing else is read because of it.
     std::uint32_t const bits = attachment_->insides().header().status.load(std::memory_order_relaxed);
     if ((bits & detail::status_retired) != 0)
@@ -83,8 +113,15 @@ segment_status segment::status() const noexcept
     return (bits & detail::status_close_requested) != 0 ? segment_status::close_requested : segment_status::open;
 }
 
+std::uint64_t segment::size() const noexcept
+{
+    return in_forked_child(*attachment_) ? 0 : attachment_->committed();
+}
+
 std::uint64_t segment::recoveries() const noexcept
 {
+    if (in_forked_child(*attachment_))
+        return 0;
     return attachment_->insides().header().recoveries.load(std::memory_order_relaxed);
 }
 
@@ -92,6 +129,8 @@ result<std::span<std::byte>> segment::flat_memory() const noexcept
 {
     if (!attachment_->is_flat())
         return errc::invalid_argument;
+    if (in_forked_child(*attachment_))
+        return errc::forked;
     std::uint64_t const begin = attachment_->data_offset();
     return std::span(attachment_->base() + begin, attachment_->committed() - begin);
 }
@@ -116,18 +155,21 @@ result<> segment::request_close(deadline until)
 {
     if (error_code const error = attachment_->usable())
         return error;
-    auto& header = attachment_->insides().header();
+    auto& in     = attachment_->insides();
+    auto& header = in.header();
     header.status.fetch_or(detail::status_close_requested, std::memory_order_relaxed);
     ATRIUM_CRASH_POINT("segment.request_close.asked");
     for (;;)
     {
         // Acquire D1, pairs with the releases D1 of leavers and recoverers: read before the rows are looked at.
         std::uint32_t const seen = header.departures.load(std::memory_order_acquire);
-        bool                alone = true;
-        for (participant_info const& other : participants())
-            alone = alone && other.id == self();
-        if (alone)
-            return {};
+        if (is_alone(*attachment_))
+        {
+            if (error_code const error = wait_for_newcomers(in, until))
+                return error;
+            if (is_alone(*attachment_))
+                return {};
+        }
         if (until.passed())
             return errc::timed_out;
         if (!os::futex_wait(header.departures, seen, until.earlier(attachment_->detection_time())))

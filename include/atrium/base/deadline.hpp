@@ -34,8 +34,8 @@ public:
     }
 
     [[nodiscard]] constexpr clock::time_point time() const noexcept { return time_; }
-    [[nodiscard]] constexpr bool is_endless() const noexcept { return time_ == clock::time_point::max(); }
-    [[nodiscard]] bool passed() const noexcept { return !is_endless() && clock::now() >= time_; }
+    [[nodiscard]] constexpr bool              is_endless() const noexcept { return time_ == clock::time_point::max(); }
+    [[nodiscard]] bool                        passed() const noexcept { return !is_endless() && clock::now() >= time_; }
 
     /// What is left; zero once it has passed.
     [[nodiscard]] clock::duration remaining() const noexcept

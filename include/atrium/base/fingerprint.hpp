@@ -29,9 +29,9 @@ template <class T> inline constexpr bool depends_on_boost_layout = false;
 /// A type as it is recorded beside its bytes: the hash decides, the rest explains.
 struct fingerprint
 {
-    std::uint64_t hash = 0;    ///< FNV-1a, 64 bit, of the canonical string.
-    std::uint64_t size = 0;    ///< sizeof, bytes
-    std::uint32_t align = 0;   ///< alignof, bytes
+    std::uint64_t hash    = 0; ///< FNV-1a, 64 bit, of the canonical string.
+    std::uint64_t size    = 0; ///< sizeof, bytes
+    std::uint32_t align   = 0; ///< alignof, bytes
     std::uint32_t version = 0; ///< the user's version, 0 where none was given
     std::string   name;        ///< readable name
 

@@ -8,6 +8,8 @@
 #include <atrium/segment/participant.hpp>
 #include <atrium/segment/recovery.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,12 +48,12 @@ public:
     /// Leaves the segment; the last to leave removes it, unless it is kept. In a forked child: does nothing.
     ~attachment();
 
-    [[nodiscard]] std::byte*     base() const noexcept { return base_; }
-    [[nodiscard]] std::uint64_t  maximum_size() const noexcept { return maximum_size_; }
-    [[nodiscard]] participant_id self() const noexcept { return self_; }
-    [[nodiscard]] bool           is_read_only() const noexcept { return !self_; }
-    [[nodiscard]] bool           is_flat() const noexcept { return flat_; }
-    [[nodiscard]] bool           is_kept() const noexcept { return kept_; }
+    [[nodiscard]] std::byte*               base() const noexcept { return base_; }
+    [[nodiscard]] std::uint64_t            maximum_size() const noexcept { return maximum_size_; }
+    [[nodiscard]] participant_id           self() const noexcept { return self_; }
+    [[nodiscard]] bool                     is_read_only() const noexcept { return !self_; }
+    [[nodiscard]] bool                     is_flat() const noexcept { return flat_; }
+    [[nodiscard]] bool                     is_kept() const noexcept { return kept_; }
     [[nodiscard]] std::chrono::nanoseconds detection_time() const noexcept { return detection_time_; }
 
     /// Bytes that have memory; offsets read from the segment are compared with it before use.
@@ -82,18 +84,29 @@ public:
     /// Whether this process may change the segment now. \par Errors  `forked`, `read_only`
     [[nodiscard]] error_code usable() const noexcept;
 
-    /// Gets memory for all bytes before `end`. The caller excludes other growers.
+    /// Gets memory for all bytes before `end`.
     /// \par Errors  `out_of_memory`, `descriptor_lost`
     [[nodiscard]] error_code commit(std::uint64_t end) noexcept;
 
     /// Asks the kernel whether a participant lives. One or two system calls; a stopped or slow process is alive.
+    /// In a forked child: unknown.
     [[nodiscard]] liveness ask(participant_id id) const noexcept;
 
     /// True when the id is no longer the user of its row: no system call, and false says nothing.
     [[nodiscard]] bool has_left(participant_id id) const noexcept;
 
-    /// Looks for dead participants and recovers where there are some. Waits call it once per detection time.
+    /// Looks for dead participants and recovers where there are some, unless somebody is at it. Waits call it once per
+    /// detection time.
     void tend() noexcept;
+
+    /// The same, unless this process has looked within the detection time: what every wait does, so that a program of
+    /// many short waits notices deaths as one of long ones does. One relaxed load where nothing is due.
+    void tend_if_due(std::chrono::steady_clock::time_point now) noexcept
+    {
+        // Relaxed: two threads that both find it due look twice, which does no harm.
+        if (now.time_since_epoch().count() >= next_look_.load(std::memory_order_relaxed))
+            look_again(now);
+    }
 
     /// Recovers for all dead participants. \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
     [[nodiscard]] result<recovery_report> recover(deadline until);
@@ -103,7 +116,8 @@ public:
     void          remove_callback(std::uint64_t number) noexcept;
 
     /// The lane of the calling thread; claimed at its first use, given back when the thread ends.
-    /// \par Errors  `too_many_lanes`, `forked`, `read_only`
+    /// \par Errors  `too_many_lanes`, also in destructors that run after those of the thread's `thread_local`
+    /// variables; `forked`, `read_only`
     [[nodiscard]] result<std::uint32_t> lane();
 
     [[nodiscard]] std::vector<participant_info> participants() const;
@@ -117,14 +131,17 @@ public:
 private:
     friend struct attachment_access;
 
+    void look_again(std::chrono::steady_clock::time_point now) noexcept;
+
     std::unique_ptr<implementation> impl_;
-    std::byte*                      base_           = nullptr;
-    std::uint64_t                   maximum_size_   = 0;
-    std::uint64_t                   data_offset_    = 0;
+    std::byte*                      base_         = nullptr;
+    std::uint64_t                   maximum_size_ = 0;
+    std::uint64_t                   data_offset_  = 0;
     participant_id                  self_;
     bool                            flat_           = false;
     bool                            kept_           = false;
     std::chrono::nanoseconds        detection_time_ = {};
+    std::atomic<std::int64_t>       next_look_{0}; ///< steady clock; this process's own
 };
 
 } // namespace atrium

@@ -11,15 +11,15 @@ namespace atrium {
 class participant_id
 {
 public:
-    static constexpr unsigned      row_bits   = 12;
-    static constexpr std::uint64_t row_mask   = (std::uint64_t{1} << row_bits) - 1;
-    static constexpr unsigned      word_bits  = 60; ///< how many bits `word()` may use
+    static constexpr unsigned      row_bits         = 12;
+    static constexpr std::uint64_t row_mask         = (std::uint64_t{1} << row_bits) - 1;
+    static constexpr unsigned      word_bits        = 60; ///< how many bits `word()` may use
+    static constexpr std::uint64_t last_incarnation = (std::uint64_t{1} << (word_bits - row_bits)) - 1;
 
     constexpr participant_id() = default;
     constexpr participant_id(std::uint32_t row, std::uint64_t incarnation) noexcept
         : word_((incarnation << row_bits) | (row & row_mask))
-    {
-    }
+    {}
 
     /// From `word()`, as it lies in shared words.
     [[nodiscard]] static constexpr participant_id from_word(std::uint64_t word) noexcept
@@ -54,8 +54,8 @@ enum class liveness
 struct participant_info
 {
     participant_id id;
-    liveness       state = liveness::unknown;
-    std::uint32_t  pid   = 0;       ///< in the participant's own pid namespace
+    liveness       state              = liveness::unknown;
+    std::uint32_t  pid                = 0; ///< in the participant's own pid namespace
     bool           same_pid_namespace = false;
     std::string    program;         ///< its name, at most 15 characters
     std::uint64_t  attached_at = 0; ///< nanoseconds since the epoch, wall clock

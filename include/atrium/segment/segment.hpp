@@ -24,21 +24,25 @@ namespace atrium {
 /// What the creator chooses holds for everybody; the options marked (opener) are each opener's own.
 struct segment_options
 {
-    std::size_t   size          = 256u << 10; ///< Bytes that have memory from the start, everything included.
-    std::size_t   maximum_size  = 0;          ///< Bytes it may grow to; 0: the larger of `size` and 1 GiB. A later opener may not ask for more.
-    std::uint32_t permissions   = 0600;       ///< The file's permission bits, whatever the umask is.
-    std::uint32_t participants  = 64;         ///< Processes at a time, 1 to 1024.
-    std::uint32_t lanes         = 256;        ///< Threads at a time, of all processes together, 1 to 65536.
-    std::uint32_t named_objects = 256;        ///< Places in the directory, 1 to 65536; none in a flat segment.
-    std::uint32_t holders_limit = 0;          ///< Refuses further processes beyond so many; 0: as many as there are places.
-    std::chrono::milliseconds detection_time{100}; ///< After how long a wait asks whether its peer lives; at least 1 ms.
-    std::chrono::milliseconds open_timeout{0}; ///< (opener) How long to wait for a creator. Somebody who is creating, joining or leaving at this moment is waited for up to a second all the same.
-    bool flat       = false;                  ///< Header and raw bytes only, for peers that do not trust each other.
-    bool keep       = false;                  ///< Keeps the segment after its last user has left.
-    bool huge_pages = false;                  ///< Asks the kernel for huge pages.
-    bool prefault   = false;                  ///< (opener) Makes all pages present at once.
-    bool any_owner  = false;                  ///< (opener) Also opens what belongs to another user.
-    std::string domain{};                     ///< (opener) Programs of other domains do not meet this one; empty: `default_domain()`.
+    std::size_t size = 256u << 10; ///< Bytes that have memory from the start, everything included.
+    std::size_t maximum_size =
+        0; ///< Bytes it may grow to; 0: the larger of `size` and 1 GiB. A later opener may not ask for more.
+    std::uint32_t permissions   = 0600; ///< The file's permission bits, whatever the umask is.
+    std::uint32_t participants  = 64;   ///< Processes at a time, 1 to 1024.
+    std::uint32_t lanes         = 256;  ///< Threads at a time, of all processes together, 1 to 65536.
+    std::uint32_t named_objects = 256;  ///< Places in the directory, 1 to 65536; none in a flat segment.
+    std::uint32_t holders_limit = 0;    ///< Refuses further processes beyond so many; 0: as many as there are places.
+    std::chrono::milliseconds detection_time{
+        100}; ///< After how long a wait asks whether its peer lives; at least 1 ms.
+    std::chrono::milliseconds open_timeout{
+        0}; ///< (opener) How long to wait for a creator. Somebody who is creating, joining or leaving at this moment is
+            ///< waited for up to a second all the same.
+    bool        flat       = false; ///< Header and raw bytes only, for peers that do not trust each other.
+    bool        keep       = false; ///< Keeps the segment after its last user has left.
+    bool        huge_pages = false; ///< Asks the kernel for huge pages.
+    bool        prefault   = false; ///< (opener) Makes all pages present at once.
+    bool        any_owner  = false; ///< (opener) Also opens what belongs to another user.
+    std::string domain{}; ///< (opener) Programs of other domains do not meet this one; empty: `default_domain()`.
 };
 
 /// Whether users should go on.
@@ -47,6 +51,7 @@ enum class segment_status
     open = 1,
     close_requested, ///< somebody asked all holders to leave
     retired,         ///< removed by force: the name is gone, who has it may finish
+    forked,          ///< this is a forked child, and the handle its parent's
 };
 
 /// A handle to a named shared memory. All handles of a process to one segment share one mapping and one row.
@@ -64,7 +69,8 @@ public:
     /// Opens a segment.
     /// \par Errors  throws `not_found`, `permission_denied`, `wrong_owner`, `not_a_segment`, `too_short`,
     /// `version_mismatch`, `platform_mismatch`, `corrupted`, `larger_maximum`, `closing`, `too_many_participants`,
-    /// `too_many_holders`, `timed_out`
+    /// `too_many_holders`, `segment_retired` (removed by force, and its name is not ours to remove), `recovery_busy`
+    /// (all rows are taken, some by the dead, for whom another process is recovering past the deadline), `timed_out`
     segment(open_only_t, std::string_view name, segment_options const& options = {});
 
     /// Opens a segment, or makes it: of many that try at once, one makes it.
@@ -94,7 +100,7 @@ public:
     [[nodiscard]] segment_status status() const noexcept;
 
     /// Bytes that have memory.
-    [[nodiscard]] std::uint64_t size() const noexcept { return attachment_->committed(); }
+    [[nodiscard]] std::uint64_t size() const noexcept;
     [[nodiscard]] std::uint64_t maximum_size() const noexcept { return attachment_->maximum_size(); }
 
     /// This process, as others see it; nobody for a read-only handle.
@@ -104,7 +110,7 @@ public:
     [[nodiscard]] std::vector<participant_info> participants() const { return attachment_->participants(); }
 
     /// The raw bytes of a flat segment, as far as they have memory.
-    /// \par Errors  `invalid_argument` for a segment that is not flat
+    /// \par Errors  `invalid_argument` for a segment that is not flat; `forked`
     [[nodiscard]] result<std::span<std::byte>> flat_memory() const noexcept;
 
     /// Lets a flat segment grow to `size` raw bytes; others see them without opening it again.
@@ -112,11 +118,12 @@ public:
     [[nodiscard]] result<> grow_flat_memory(std::size_t size);
 
     /// Asks all others to leave and waits until they have; they see `close_requested`, and nobody new is let in.
-    /// \par Errors  `timed_out`: some are still there, and stay asked; `forked`, `read_only`
+    /// \par Errors  `timed_out`: some are still there, and stay asked; `forked`, `read_only`, `descriptor_lost`
     [[nodiscard]] result<> request_close(deadline until);
 
     /// Removes the traces of dead participants now, rather than when somebody's wait notices.
-    /// \par Errors  `recovery_busy`: another process is at it past the deadline; `forked`, `read_only`, `descriptor_lost`
+    /// \par Errors  `recovery_busy`: another process is at it past the deadline; `forked`, `read_only`,
+    /// `descriptor_lost`
     [[nodiscard]] result<recovery_report> recover(deadline until) { return attachment_->recover(until); }
 
     /// How many recoveries the segment has seen.

@@ -14,15 +14,15 @@ inline constexpr std::uint64_t segment_magic          = 0x314d'5549'5254'4100; /
 inline constexpr std::uint32_t segment_layout_version = 1;
 inline constexpr std::uint32_t byte_order_mark        = 0x01020304;
 
-inline constexpr std::size_t   header_size       = 4096;
-inline constexpr std::uint32_t max_participants  = 1024;
-inline constexpr std::uint32_t max_lanes         = 65536;
-inline constexpr std::size_t   max_areas         = 8;
-inline constexpr std::uint64_t max_segment_size  = std::uint64_t{1} << 46; // what a 47-bit address space can map
+inline constexpr std::size_t   header_size      = 4096;
+inline constexpr std::uint32_t max_participants = 1024;
+inline constexpr std::uint32_t max_lanes        = 65536;
+inline constexpr std::size_t   max_areas        = 8;
+inline constexpr std::uint64_t max_segment_size = std::uint64_t{1} << 46; // what a 47-bit address space can map
 
 /// Byte locks lie far beyond any file's end.
-inline constexpr std::uint64_t life_cycle_byte       = std::uint64_t{1} << 62;
-inline constexpr std::uint64_t recovery_byte         = life_cycle_byte + 1;
+inline constexpr std::uint64_t life_cycle_byte        = std::uint64_t{1} << 62;
+inline constexpr std::uint64_t recovery_byte          = life_cycle_byte + 1;
 inline constexpr std::uint64_t first_participant_byte = life_cycle_byte + 16;
 
 enum segment_flag : std::uint32_t
@@ -53,27 +53,27 @@ static_assert(sizeof(area) == 24);
 /// Never changed after the segment got its name; `crc` covers all bytes before it.
 struct segment_identity
 {
-    std::uint64_t magic             = segment_magic;
-    std::uint32_t layout_version    = segment_layout_version;
-    std::uint32_t byte_order        = byte_order_mark;
-    std::uint32_t word_size         = sizeof(void*);
-    std::uint32_t page_size         = 0;
-    std::uint64_t creation_id[2]    = {};
-    std::uint64_t maximum_size      = 0; ///< bytes, whole pages
-    std::uint64_t initial_size      = 0; ///< bytes committed at creation, whole pages
-    std::uint64_t detection_time    = 0; ///< nanoseconds
-    std::uint32_t participants      = 0; ///< rows
-    std::uint32_t lanes             = 0; ///< rows
-    std::uint32_t holders_limit     = 0; ///< living participants at a time; 0: no limit but the rows
-    std::uint32_t flags             = 0; ///< segment_flag
-    std::uint32_t owner             = 0; ///< user id of the creator
-    std::uint32_t area_count        = 0;
+    std::uint64_t magic               = segment_magic;
+    std::uint32_t layout_version      = segment_layout_version;
+    std::uint32_t byte_order          = byte_order_mark;
+    std::uint32_t word_size           = sizeof(void*);
+    std::uint32_t page_size           = 0;
+    std::uint64_t creation_id[2]      = {};
+    std::uint64_t maximum_size        = 0; ///< bytes, whole pages
+    std::uint64_t initial_size        = 0; ///< bytes committed at creation, whole pages
+    std::uint64_t detection_time      = 0; ///< nanoseconds
+    std::uint32_t participants        = 0; ///< rows
+    std::uint32_t lanes               = 0; ///< rows
+    std::uint32_t holders_limit       = 0; ///< living participants at a time; 0: no limit but the rows
+    std::uint32_t flags               = 0; ///< segment_flag
+    std::uint32_t owner               = 0; ///< user id of the creator
+    std::uint32_t area_count          = 0;
     std::uint64_t participants_offset = 0;
-    std::uint64_t lanes_offset      = 0;
-    std::uint64_t data_offset       = 0; ///< first byte behind the fixed areas
-    area          areas[max_areas]  = {};
-    std::uint32_t reserved          = 0;
-    std::uint32_t crc               = 0; ///< CRC-32C of all the bytes before it
+    std::uint64_t lanes_offset        = 0;
+    std::uint64_t data_offset         = 0; ///< first byte behind the fixed areas
+    area          areas[max_areas]    = {};
+    std::uint32_t reserved            = 0;
+    std::uint32_t crc                 = 0; ///< CRC-32C of all the bytes before it
 };
 static_assert(offsetof(segment_identity, crc) == 308 && sizeof(segment_identity) == 312);
 
