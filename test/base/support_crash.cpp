@@ -46,7 +46,7 @@ struct log_file
 {
     std::string name = "/dev/shm/atrium." + atrium::default_domain() + "." + test::unique_name("log");
     log_file() { std::ofstream(name).flush(); }
-    log_file(log_file const&) = delete;
+    log_file(log_file const&)            = delete;
     log_file& operator=(log_file const&) = delete;
     ~log_file() { std::filesystem::remove(name); }
 };
@@ -55,7 +55,7 @@ struct log_file
 struct setting
 {
     setting(char const* variable, char const* value) : name(variable) { ::setenv(variable, value, 1); }
-    setting(setting const&) = delete;
+    setting(setting const&)            = delete;
     setting& operator=(setting const&) = delete;
     ~setting() { ::unsetenv(name); }
     char const* name;
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(the_nth_point_kills)
 {
     for (std::uint64_t n = 1; n <= 6; ++n)
     {
-        log_file log;
+        log_file    log;
         test::child c("logger", {log.name, "3"}, {.crash_at = n});
         BOOST_TEST(c.wait(30s) == test::killed(SIGKILL));
         BOOST_TEST(lines_in(log.name) == n - 1);
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(the_nth_point_kills)
 
 BOOST_AUTO_TEST_CASE(a_point_that_is_not_reached_does_nothing)
 {
-    log_file log;
+    log_file    log;
     test::child c("logger", {log.name, "3"}, {.crash_at = 7});
     BOOST_TEST(c.wait(30s) == test::exited(0));
     BOOST_TEST(c.points_met() == 6u);
@@ -181,19 +181,19 @@ BOOST_AUTO_TEST_CASE(a_name_kills_at_the_hit_that_is_asked_for)
 {
     for (std::uint64_t hit : {1u, 3u})
     {
-        log_file log;
+        log_file    log;
         test::child c("logger", {log.name, "3"}, {.crash_at_name = "log.two", .hit = hit});
         BOOST_TEST(c.wait(30s) == test::killed(SIGKILL));
         BOOST_TEST(lines_in(log.name) == 2 * hit - 1);
     }
-    log_file log;
+    log_file    log;
     test::child c("logger", {log.name, "3"}, {.crash_at_name = "log.tw"}); // part of a name is not the name
     BOOST_TEST(c.wait(30s) == test::exited(0));
 }
 
 BOOST_AUTO_TEST_CASE(the_nth_point_stops)
 {
-    log_file log;
+    log_file    log;
     test::child c("logger", {log.name, "3"}, {.stop_at = 4});
     BOOST_TEST(c.wait_stopped(30s));
     BOOST_TEST(lines_in(log.name) == 3u);
@@ -227,10 +227,10 @@ BOOST_AUTO_TEST_CASE(a_forked_process_counts_for_itself)
 BOOST_AUTO_TEST_CASE(every_point_is_met_once)
 {
     std::multiset<std::uint64_t> left;
-    auto const report = test::for_every_crash_point([&](test::child_options const& options) {
-        log_file log;
+    auto const                   report = test::for_every_crash_point([&](test::child_options const& options) {
+        log_file    log;
         test::child victim("logger", {log.name, "3"}, options);
-        auto const how = victim.wait(30s);
+        auto const  how = victim.wait(30s);
         left.insert(lines_in(log.name));
         return how;
     });
@@ -245,8 +245,8 @@ BOOST_AUTO_TEST_CASE(every_point_is_met_once)
 BOOST_AUTO_TEST_CASE(every_point_can_stop_instead)
 {
     std::uint64_t stopped = 0;
-    auto const report = test::for_every_stop_point([&](test::child_options const& options) {
-        log_file log;
+    auto const    report  = test::for_every_stop_point([&](test::child_options const& options) {
+        log_file    log;
         test::child victim("logger", {log.name, "2"}, options);
         if (victim.wait_stopped(30s))
         {
@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(every_point_can_stop_instead)
 BOOST_AUTO_TEST_CASE(a_sample_takes_fewer_points_and_comes_to_the_end)
 {
     setting const sample("ATRIUM_SAMPLE", "5");
-    auto const report = test::for_every_crash_point([](test::child_options const& options) {
+    auto const    report = test::for_every_crash_point([](test::child_options const& options) {
         log_file log;
         return test::child("logger", {log.name, "20"}, options).wait(30s);
     });
@@ -274,12 +274,12 @@ BOOST_AUTO_TEST_CASE(a_sample_takes_fewer_points_and_comes_to_the_end)
 BOOST_AUTO_TEST_CASE(one_point_can_be_asked_for)
 {
     setting const only("ATRIUM_POINT", "4");
-    std::uint64_t lines = 0;
-    auto const report = test::for_every_crash_point([&](test::child_options const& options) {
-        log_file log;
+    std::uint64_t lines  = 0;
+    auto const    report = test::for_every_crash_point([&](test::child_options const& options) {
+        log_file    log;
         test::child victim("logger", {log.name, "3"}, options);
-        auto const how = victim.wait(30s);
-        lines = lines_in(log.name);
+        auto const  how = victim.wait(30s);
+        lines           = lines_in(log.name);
         return how;
     });
     BOOST_TEST(report.runs == 1u);
@@ -291,18 +291,18 @@ BOOST_AUTO_TEST_CASE(pairs_kill_both_victims)
     auto const run = [](std::set<std::pair<std::uint64_t, std::uint64_t>>& met) {
         return test::for_crash_pairs(
             [&](test::child_options const& one, test::child_options const& two) {
-                log_file log;
+                log_file    log;
                 test::child first("logger", {log.name, "2"}, one);
-                auto const how = first.wait(30s);
+                auto const  how = first.wait(30s);
                 test::child second("logger", {log.name, how == test::exited(0) ? "0" : "1"}, two);
-                auto const how_second = second.wait(30s);
+                auto const  how_second = second.wait(30s);
                 met.emplace(first.points_met(), second.points_met());
                 return test::pair_status{how, how_second};
             },
             20);
     };
     std::set<std::pair<std::uint64_t, std::uint64_t>> met;
-    auto const some = run(met);
+    auto const                                        some = run(met);
     BOOST_TEST(some.points == 4u);
     BOOST_TEST(some.runs == 1u + 5 + 20);
     BOOST_TEST(some.failures == 0u);
@@ -324,13 +324,13 @@ BOOST_AUTO_TEST_CASE(a_failure_names_its_point)
 
 BOOST_AUTO_TEST_CASE(a_random_killer_keeps_all_running)
 {
-    log_file log;
-    std::uint64_t calls = 0;
-    auto const report = test::kill_at_random({{.role = "worker", .given = {log.name}},
-                                              {.role = "worker", .given = {log.name}},
-                                              {.role = "worker", .given = {log.name}, .immortal = true}},
-                                             {.kills = 30, .longest_pause = 8ms},
-                                             [&](std::uint64_t kills) { BOOST_TEST(kills == ++calls); });
+    log_file      log;
+    std::uint64_t calls  = 0;
+    auto const    report = test::kill_at_random({{.role = "worker", .given = {log.name}},
+                                                 {.role = "worker", .given = {log.name}},
+                                                 {.role = "worker", .given = {log.name}, .immortal = true}},
+                                                {.kills = 30, .longest_pause = 8ms},
+                                                [&](std::uint64_t kills) { BOOST_TEST(kills == ++calls); });
     BOOST_TEST(report.kills == 30u);
     BOOST_TEST(calls == 30u);
     BOOST_TEST(report.unexpected == 0u);
@@ -340,7 +340,7 @@ BOOST_AUTO_TEST_CASE(a_random_killer_keeps_all_running)
 
 BOOST_AUTO_TEST_CASE(a_random_killer_goes_on_for_the_time_asked)
 {
-    log_file log;
+    log_file   log;
     auto const start = std::chrono::steady_clock::now();
     auto const report =
         test::kill_at_random({{.role = "worker", .given = {log.name}}}, {.kills = 1, .at_least = 100ms});
@@ -361,7 +361,7 @@ BOOST_AUTO_TEST_SUITE(planted, *boost::unit_test::disabled())
 BOOST_AUTO_TEST_CASE(fails_at_one_point)
 {
     test::for_every_crash_point([](test::child_options const& options) {
-        log_file log;
+        log_file   log;
         auto const how = test::child("logger", {log.name, "3"}, options).wait(30s);
         BOOST_TEST(lines_in(log.name) != 3u);
         return how;
@@ -371,10 +371,10 @@ BOOST_AUTO_TEST_CASE(fails_at_one_point)
 BOOST_AUTO_TEST_CASE(fails_at_one_pair)
 {
     test::for_crash_pairs([](test::child_options const& one, test::child_options const& two) {
-        log_file log;
-        auto const first = test::child("logger", {log.name, "1"}, one).wait(30s);
+        log_file    log;
+        auto const  first = test::child("logger", {log.name, "1"}, one).wait(30s);
         test::child second("logger", {log.name, "1"}, two);
-        auto const how = second.wait(30s);
+        auto const  how = second.wait(30s);
         BOOST_TEST(second.points_met() != 2u);
         return test::pair_status{first, how};
     });

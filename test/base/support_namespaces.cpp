@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(two_children_may_have_the_same_number)
     test::child one("says_its_number", {}, {.own_pids = true});
     test::child two("says_its_number", {}, {.own_pids = true});
     test::child here("says_its_number");
-    auto const number = one.line(30s).value();
+    auto const  number = one.line(30s).value();
     BOOST_TEST(number == two.line(30s).value());
     BOOST_TEST(number != "1"); // an init cannot kill itself
     BOOST_TEST(here.line(30s).value() == std::to_string(here.pid()));
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(both_together_are_like_a_container)
 BOOST_AUTO_TEST_CASE(what_fails_inside_fails_the_test)
 {
     test::child run("planted");
-    bool found = false;
+    bool        found = false;
     while (auto const line = run.line(30s))
         found = found || line->find("role always_fails in namespaces of its own: exited(1)") != std::string::npos;
     BOOST_TEST(found);

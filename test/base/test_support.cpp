@@ -30,9 +30,9 @@ void make_file(std::string const& name)
 bool lives(pid_t pid)
 {
     std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-    std::string number;
-    std::string name;
-    std::string state;
+    std::string   number;
+    std::string   name;
+    std::string   state;
     return file >> number >> name >> state && state != "Z" && state != "X";
 }
 
@@ -255,7 +255,7 @@ BOOST_AUTO_TEST_CASE(what_goes_wrong_in_a_role_is_seen_in_its_code)
 
 BOOST_AUTO_TEST_CASE(a_child_holds_nothing_of_the_test_open)
 {
-    int const file = ::open("/dev/null", O_RDONLY); // deliberately without O_CLOEXEC
+    int const   file = ::open("/dev/null", O_RDONLY); // deliberately without O_CLOEXEC
     test::child other("sleeper");
     test::child c("lists_descriptors");
     std::string numbers;
@@ -298,11 +298,11 @@ BOOST_AUTO_TEST_CASE(a_dead_child_leaves_no_grandchildren)
 {
     for (bool const killed : {true, false})
     {
-        pid_t forked = 0;
+        pid_t forked  = 0;
         pid_t started = 0;
         {
             test::child c("parent", killed ? test::arguments{} : test::arguments{"leave"});
-            forked = number_said_by(c);
+            forked  = number_said_by(c);
             started = number_said_by(c);
             BOOST_TEST((forked > 1 && started > 1));
             if (killed)
