@@ -1,0 +1,284 @@
+#include "tool/command.hpp"
+#include "tool/condition.hpp"
+#include "tool/failure.hpp"
+#include "tool/table.hpp"
+#include "tool/text.hpp"
+
+#include <atrium/memory/heap.hpp>
+#include <atrium/memory/named_objects.hpp>
+#include <atrium/segment/segment.hpp>
+
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <iomanip>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <vector>
+
+namespace atrium::tool {
+
+namespace {
+
+/// What was seen in a segment.
+struct contents
+{
+    segment_summary                summary;
+    std::string                    creation_id;
+    segment_status                 status;
+    std::uint64_t                  recoveries;
+    std::chrono::nanoseconds       detection_time;
+    std::vector<participant_info>  participants;
+    std::optional<heap_statistics> heap;    // none in flat segments
+    std::vector<named_object_info> objects; // none in flat segments
+    std::vector<std::string>       problems;
+};
+
+void look_into_memory(segment const& in, contents& seen)
+{
+    auto const note = [&](char const* what, error_code error) {
+        if (error != errc::flat_segment)
+            seen.problems.push_back(std::string(what) + ": " + error.message());
+    };
+    if (in.attached()->is_flat())
+        return;
+    try
+    {
+        if (auto const heap = atrium::heap(in).statistics(std::chrono::seconds(1)))
+            seen.heap = *heap;
+        else
+            note("heap", heap.error());
+    }
+    catch (system_error const& e)
+    {
+        note("heap", e.code());
+    }
+    if (auto objects = named_objects(in))
+        seen.objects = std::move(*objects);
+    else
+        note("named objects", objects.error());
+}
+
+contents look_at(segment_summary const& summary)
+{
+    try
+    {
+        // To look does no harm: whoever may read the file may look at it, whoever owns it.
+        segment const      in(open_read_only, summary.name, {.any_owner = true, .domain = summary.domain});
+        auto const         id = in.creation_id();
+        std::ostringstream id_text;
+        id_text << std::hex << std::setfill('0') << std::setw(16) << id[0] << std::setw(16) << id[1];
+        contents seen{summary,
+                      id_text.str(),
+                      in.status(),
+                      in.recoveries(),
+                      in.attached()->detection_time(),
+                      in.participants(),
+                      {},
+                      {},
+                      {}};
+        look_into_memory(in, seen);
+        return seen;
+    }
+    catch (system_error const& e)
+    {
+        if (e.code() == errc::not_found) // gone since it was found: said as if it had not been
+            static_cast<void>(find_segment(summary.name, summary.domain));
+        throw failed_to("show", summary, e.code());
+    }
+}
+
+// ---- words -------------------------------------------------------------------------------------------------------
+
+char const* word(segment_status status) noexcept
+{
+    switch (status)
+    {
+    case segment_status::open:
+        return "open";
+    case segment_status::close_requested:
+        return "close_requested";
+    case segment_status::retired:
+        return "retired";
+    case segment_status::forked:
+        break;
+    }
+    return "unknown";
+}
+
+char const* word(liveness state) noexcept
+{
+    switch (state)
+    {
+    case liveness::alive:
+        return "alive";
+    case liveness::dead:
+        return "dead";
+    case liveness::unknown:
+        break;
+    }
+    return "unknown";
+}
+
+// ---- for programs ------------------------------------------------------------------------------------------------
+
+boost::json::object to_json(participant_info const& p)
+{
+    return {{"row", p.id.row()},
+            {"incarnation", p.id.incarnation()},
+            {"state", word(p.state)},
+            {"pid", p.pid},
+            {"same_pid_namespace", p.same_pid_namespace},
+            {"program", printable(p.program)},
+            {"attached_at", moment_iso(p.attached_at)}};
+}
+
+boost::json::object to_json(named_object_info const& o)
+{
+    return {{"name", printable(o.name)},
+            {"type", printable(o.type)},
+            {"size", o.size},
+            {"alignment", o.alignment},
+            {"version", o.version},
+            {"state", to_string(o.state)},
+            {"holders", o.holders},
+            {"holders_limit", o.holders_limit},
+            {"kept", o.kept}};
+}
+
+template <class T> boost::json::array to_array(std::vector<T> const& values)
+{
+    boost::json::array all;
+    for (T const& value : values)
+        all.push_back(to_json(value));
+    return all;
+}
+
+boost::json::object to_json(contents const& seen)
+{
+    boost::json::object segment = tool::to_json(seen.summary);
+    segment["creation_id"]      = seen.creation_id;
+    segment["status"]           = word(seen.status);
+    segment["recoveries"]       = seen.recoveries;
+    segment["detection_time"]   = seen.detection_time.count();
+    boost::json::object all{{"segment", std::move(segment)},
+                            {"participants", to_array(seen.participants)},
+                            {"heap", nullptr},
+                            {"named_objects", nullptr},
+                            {"problems", boost::json::array(seen.problems.begin(), seen.problems.end())}};
+    if (seen.heap)
+        all["heap"] = {{"capacity", seen.heap->capacity},
+                       {"used_bytes", seen.heap->used_bytes},
+                       {"free_bytes", seen.heap->free_bytes},
+                       {"used_blocks", seen.heap->used_blocks}};
+    if (!seen.summary.flat)
+        all["named_objects"] = to_array(seen.objects);
+    return all;
+}
+
+// ---- for people --------------------------------------------------------------------------------------------------
+
+void print_header(contents const& seen)
+{
+    segment_summary const& s     = seen.summary;
+    std::string const      notes = notes_of(s);
+    std::string const limit = s.holders_limit == 0 ? "" : ", at most " + std::to_string(s.holders_limit) + " at a time";
+    std::cout << "Segment '" << s.name << "' of domain '" << s.domain << "'\n";
+    print_facts(std::cout, {{"file", path_of(s)},
+                            {"state", shown(condition_of(s)) + (notes.empty() ? "" : " (" + notes + ")")},
+                            {"size", size_text(s.size) + ", may grow to " + size_text(s.maximum_size) + ", touched " +
+                                         size_text(s.touched)},
+                            {"owner", user_name(s.owner) + ", permissions " + permission_text(s.permissions)},
+                            {"creation id", seen.creation_id},
+                            {"places", std::to_string(s.places) + limit},
+                            {"detection time", duration_text(seen.detection_time)},
+                            {"recoveries", std::to_string(seen.recoveries)}});
+}
+
+void print_participants(std::vector<participant_info> const& participants)
+{
+    std::cout << "\nParticipants: " << (participants.empty() ? "none" : std::to_string(participants.size())) << '\n';
+    table all({{"ID"}, {"STATE"}, {"PID", true}, {"PROGRAM"}, {"ATTACHED"}, {"NOTES"}});
+    for (participant_info const& p : participants)
+        all.add({std::to_string(p.id.row()) + "/" + std::to_string(p.id.incarnation()), word(p.state),
+                 std::to_string(p.pid), printable(p.program), moment_text(p.attached_at),
+                 p.same_pid_namespace ? "" : "pid of another namespace"});
+    if (!all.empty())
+        all.print(std::cout, 2);
+}
+
+void print_heap(contents const& seen)
+{
+    if (seen.summary.flat)
+    {
+        std::cout << "\nHeap: none, the segment is flat\n";
+        return;
+    }
+    if (!seen.heap)
+        return;
+    heap_statistics const& heap = *seen.heap;
+    std::cout << "\nHeap\n";
+    print_facts(std::cout, {{"used", size_text(heap.used_bytes) + " in " + counted(heap.used_blocks, "block")},
+                            {"free", size_text(heap.free_bytes) + " of " + size_text(heap.capacity)}});
+}
+
+void print_objects(std::vector<named_object_info> const& objects)
+{
+    std::cout << "\nNamed objects: " << (objects.empty() ? "none" : std::to_string(objects.size())) << '\n';
+    table all({{"NAME"}, {"STATE"}, {"HOLDERS", true}, {"SIZE", true}, {"KEPT"}, {"TYPE"}});
+    for (named_object_info const& o : objects)
+    {
+        std::string const limit = o.holders_limit == 0 ? "" : " of " + std::to_string(o.holders_limit);
+        all.add({printable(o.name), std::string(to_string(o.state)), std::to_string(o.holders) + limit,
+                 size_text(o.size), o.kept ? "yes" : "no",
+                 printable(o.type) + (o.version == 0 ? "" : ", version " + std::to_string(o.version))});
+    }
+    if (!all.empty())
+        all.print(std::cout, 2);
+}
+
+void print(contents const& seen)
+{
+    print_header(seen);
+    print_participants(seen.participants);
+    print_heap(seen);
+    if (!seen.summary.flat)
+        print_objects(seen.objects);
+    for (std::string const& problem : seen.problems)
+        std::cout << "\nCannot be told: " << problem << '\n';
+}
+
+exit_code run(request const& asked)
+{
+    contents const seen = look_at(find_segment(asked.name, asked.domain));
+    if (asked.json)
+        std::cout << to_json(seen) << '\n';
+    else
+        print(seen);
+    return wants_attention(seen.summary) || !seen.problems.empty() ? exit_code::attention : exit_code::done;
+}
+
+} // namespace
+
+command const show_command = {
+    .name       = "show",
+    .takes_name = true,
+    .summary    = "one segment: header, participants, heap, named objects",
+    .help = "Shows what is in a segment: its header, who takes part in it, how full its heap is, and which named\n"
+            "objects there are. Only looks: it takes no part, takes no lock and waits for nobody, so that\n"
+            "numbers of a busy segment may not belong to the same moment.\n",
+    .json = "  {\"segment\": SEGMENT, \"participants\": [...], \"heap\": {...}, \"named_objects\": [...],\n"
+            "  \"problems\": [text...]}\n"
+            "  SEGMENT: as in list, and creation_id, status (\"open\", \"close_requested\", \"retired\"),\n"
+            "  recoveries, detection_time (nanoseconds)\n"
+            "  participant: row, incarnation, state (\"alive\", \"dead\", \"unknown\"), pid, same_pid_namespace,\n"
+            "  program, attached_at (UTC)\n"
+            "  heap (null in flat segments): capacity, used_bytes, free_bytes, used_blocks\n"
+            "  named object (null in flat segments): name, type, size, alignment, version, state\n"
+            "  (\"constructing\", \"live\", \"pending\", \"dying\"), holders, holders_limit (0: none), kept\n",
+    .add_options = nullptr,
+    .run         = run,
+};
+
+} // namespace atrium::tool
