@@ -13,6 +13,8 @@ namespace atrium::os {
 
 namespace {
 
+constexpr std::uint64_t first_generation = 1; // of a process that nobody with the library has forked
+
 struct noted_descriptor
 {
     std::uint64_t note       = 0;
@@ -35,7 +37,7 @@ struct fork_state
     std::vector<noted_descriptor> descriptors;
     std::uint64_t                 last_note = 0;
     std::atomic<std::uint64_t>*   generation; // in a page the kernel wipes in a child
-    std::uint64_t                 generations = 1;
+    std::uint64_t                 generations = first_generation;
 };
 
 // Never destroyed: handles in static storage may be used after every destructor of this file would have run.
@@ -104,6 +106,11 @@ void forget_descriptor(std::uint64_t note) noexcept
 std::uint64_t process_generation()
 {
     return state().generation->load(std::memory_order_relaxed);
+}
+
+bool is_forked_child()
+{
+    return process_generation() != first_generation;
 }
 
 bool generation_is(std::uint64_t generation) noexcept

@@ -26,6 +26,9 @@ void forget_descriptor(std::uint64_t note) noexcept;
 /// must not touch the library.
 [[nodiscard]] std::uint64_t process_generation();
 
+/// True when this process, or one that it was forked of, was forked of one that used the library.
+[[nodiscard]] bool is_forked_child();
+
 /// True while this is still the process in which `process_generation()` gave that value.
 [[nodiscard]] bool generation_is(std::uint64_t generation) noexcept;
 

@@ -81,8 +81,8 @@ bool tables_are_sound(segment_identity const& i) noexcept
 {
     std::uint64_t const end = i.data_offset;
     std::uint64_t       at  = header_size;
-    bool sound = end % i.page_size == 0 && i.participants >= 1 && i.participants <= max_participants && i.lanes >= 1 &&
-                 i.lanes <= max_lanes && i.area_count <= max_areas &&
+    bool sound = (end & (i.page_size - 1)) == 0 && i.participants >= 1 && i.participants <= max_participants &&
+                 i.lanes >= 1 && i.lanes <= max_lanes && i.area_count <= max_areas &&
                  follows(at, i.participants_offset, std::uint64_t{i.participants} * sizeof(participant_row),
                          alignof(participant_row), end) &&
                  follows(at, i.lanes_offset, std::uint64_t{i.lanes} * sizeof(lane_row), alignof(lane_row), end);
@@ -159,9 +159,9 @@ error_code check_header(segment_identity const& i, std::uint64_t committed, std:
     if (i.crc != checksum(i))
         return errc::corrupted;
     // A checksum says that the bytes are the creator's, not that they make sense: whoever can write can also sum.
-    if (i.maximum_size > max_segment_size || i.maximum_size % i.page_size != 0 || i.initial_size > i.maximum_size ||
-        i.data_offset > i.initial_size || !tables_are_sound(i) || (i.flags & ~all_flags) != 0 ||
-        i.detection_time == 0 ||
+    if (i.maximum_size > max_segment_size || (i.maximum_size & (i.page_size - 1)) != 0 ||
+        i.initial_size > i.maximum_size || i.data_offset > i.initial_size || !tables_are_sound(i) ||
+        (i.flags & ~all_flags) != 0 || i.detection_time == 0 ||
         i.detection_time > static_cast<std::uint64_t>(std::chrono::nanoseconds(longest_detection_time).count()))
         return errc::corrupted;
     if (committed < i.data_offset || committed > i.maximum_size)

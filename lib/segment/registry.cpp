@@ -107,7 +107,7 @@ attachment* attachment::containing(void const* p) noexcept
 
     detail::registry&   r   = detail::instance();
     std::uint64_t const now = r.version.load(std::memory_order_acquire); // pairs with the release in forget()
-    if (last.version == now && last.found->contains(p))
+    if (last.found != nullptr && last.version == now && last.found->contains(p))
         return last.found;
 
     std::lock_guard const held(r.mutex);

@@ -1,5 +1,6 @@
 #include <atrium/sync/doorbell.hpp>
 
+#include "os/fork.hpp"
 #include "os/futex.hpp"
 #include "os/process.hpp"
 #include "sync/futex_word.hpp"
@@ -18,6 +19,8 @@ constexpr std::uint64_t sleeps_bit = 1;
 constexpr std::uint64_t one_ring   = 2;
 
 using clock = std::chrono::steady_clock;
+
+constexpr doorbell::ticket probe_every = 16; // rings
 
 } // namespace
 
@@ -43,64 +46,65 @@ bool doorbell::rung_since(ticket seen) const noexcept
 
 result<> doorbell::wait(ticket seen, deadline until, doorbell_wait const& how) noexcept
 {
+    attachment* const in = attachment::containing(this); // first of all: in a forked child the bell is not there
+    if (in == nullptr)
+        return os::is_forked_child() ? errc::forked : errc::invalid_argument;
     if (rung_since(seen))
         return {};
-    attachment* const in = attachment::containing(this);
-    if (in == nullptr)
-        return errc::invalid_argument;
     if (error_code const error = in->usable())
         return error;
-    if (spin(seen, until, how.policy))
-        return {};
-    if (!how.policy.sleeps)
+    if (how.policy.sleeps)
     {
-        auto look_after = clock::now() + in->detection_time();
-        while (!rung_since(seen))
-        {
-            os::yield();
-            auto const now = clock::now();
-            if (now >= until.time())
-                return errc::timed_out;
-            if (now < look_after)
-                continue;
-            look_after = now + in->detection_time();
-            in->tend();
-            if (how.peer && in->ask(how.peer) == liveness::dead)
-                return errc::peer_dead;
-        }
+        // No spin outlasts the detection time: from then on somebody must look after the dead.
+        bool const too_long = how.policy.spin > in->detection_time();
+        if (spin(seen, too_long ? until.earlier(in->detection_time()) : until, how.policy))
+            return {};
+        if (error_code const error = sleep(*in, seen, until, how.peer))
+            return error;
         return {};
     }
-    if (error_code const error = sleep(*in, seen, until, how.peer))
-        return error;
+    while (!spin(seen, until.earlier(in->detection_time()), how.policy))
+    {
+        if (how.peer && in->ask(how.peer) == liveness::dead && !rung_since(seen))
+            return errc::peer_dead;
+        if (until.passed())
+            return errc::timed_out;
+        in->tend_if_due(clock::now());
+    }
     return {};
 }
 
 bool doorbell::spin(ticket seen, deadline until, wait_policy const& policy) noexcept
 {
-    auto longest = policy.spin;
-    if (longest.count() <= 0)
+    // Who rings where we would spin could not run: then sleep, or at least make room.
+    bool const               beside  = processor_.load(std::memory_order_relaxed) == os::current_processor();
+    std::chrono::nanoseconds longest = policy.spin;
+    if (!policy.sleeps)
+        longest = std::chrono::hours(1);
+    else if (beside)
         longest = {};
-    else if (processor_.load(std::memory_order_relaxed) == os::current_processor())
-        longest = {}; // who rings runs where we would spin
     else if (policy.adaptive)
     {
         auto const pays = std::chrono::nanoseconds(spin_pays_.load(std::memory_order_relaxed));
-        // Twice what it took lately; a short probe keeps the estimate alive where sleeping was better.
-        if (pays.count() != 0)
-            longest = pays * 2 <= policy.spin ? pays * 2 : policy.spin / 16;
+        // Twice what it took lately. Where sleeping was better, still the full length at times: two sides that have
+        // both gone to sleep answer late, and would never find out that they need not.
+        if (pays.count() != 0 && pays * 2 <= policy.spin)
+            longest = pays * 2;
+        else if (pays.count() != 0 && seen % probe_every != 0)
+            longest = {};
     }
-    if (longest.count() == 0 && policy.yields == 0)
+    if (longest.count() <= 0 && policy.yields == 0)
         return false;
 
     auto const started = clock::now();
-    auto const end     = std::min(started + std::min<std::chrono::nanoseconds>(longest, std::chrono::hours(1)),
-                                  until.time());
-    bool       rung    = false;
+    auto const end =
+        std::min(started + std::min<std::chrono::nanoseconds>(longest, std::chrono::hours(1)), until.time());
+    bool rung = false;
     for (auto now = started; !rung && now < end; now = clock::now())
     {
         for (int turn = 0; turn < 16 && !rung; ++turn)
         {
-            os::relax();
+            beside ? os::yield() : os::relax();
             rung = rung_since(seen);
         }
     }
@@ -120,14 +124,22 @@ bool doorbell::spin(ticket seen, deadline until, wait_policy const& policy) noex
 
 error_code doorbell::sleep(attachment& in, ticket seen, deadline until, participant_id peer) noexcept
 {
-    auto now        = clock::now();
-    auto look_after = now + in.detection_time();
-    for (;;)
+    auto now       = clock::now();
+    auto ask_after = now + in.detection_time();
+    for (;; now = clock::now())
     {
+        in.tend_if_due(now);
+        bool const over = now >= until.time();
+        if (peer && (over || now >= ask_after)) // also at the end: whoever waits in short pieces finds out too
+        {
+            ask_after = now + in.detection_time();
+            if (in.ask(peer) == liveness::dead)
+                return rung_since(seen) ? error_code() : make_error_code(errc::peer_dead);
+        }
         std::uint64_t word = word_.load(std::memory_order_acquire); // B1
         if (word >> 1 != seen)
             return {};
-        if (now >= until.time())
+        if (over)
             return errc::timed_out;
         ATRIUM_CRASH_POINT("doorbell.wait.before_flag");
         if ((word & sleeps_bit) == 0 &&
@@ -135,18 +147,10 @@ error_code doorbell::sleep(attachment& in, ticket seen, deadline until, particip
             continue;
         ATRIUM_CRASH_POINT("doorbell.wait.before_sleep");
         if (os::futex_wait(detail::low_half(word_), static_cast<std::uint32_t>(word | sleeps_bit),
-                           until.earlier(look_after)) &&
+                           until.earlier(ask_after)) &&
             rung_since(seen))
             return {};
         ATRIUM_CRASH_POINT("doorbell.wait.woken");
-        now = clock::now();
-        if (now < look_after)
-            continue;
-        look_after = now + in.detection_time();
-        in.tend();
-        if (peer && in.ask(peer) == liveness::dead)
-            return rung_since(seen) ? error_code() : make_error_code(errc::peer_dead);
-        now = clock::now();
     }
 }
 

@@ -1,5 +1,6 @@
 #include <atrium/sync/recoverable_mutex.hpp>
 
+#include "os/fork.hpp"
 #include "os/futex.hpp"
 #include "os/process.hpp"
 #include "sync/futex_word.hpp"
@@ -19,7 +20,7 @@ result<attachment*> attachment_of(recoverable_mutex const& mutex)
 {
     attachment* const in = attachment::containing(&mutex);
     if (in == nullptr)
-        return errc::invalid_argument;
+        return os::is_forked_child() ? errc::forked : errc::invalid_argument;
     if (error_code const error = in->usable())
         return error;
     return in;
@@ -32,7 +33,7 @@ result<recoverable_lock> recoverable_mutex::lock(deadline until)
     auto const in = attachment_of(*this);
     if (!in)
         return in.error();
-    auto const outcome = acquire(**in, until);
+    auto const outcome = acquire(**in, until, true);
     if (!outcome)
         return outcome.error();
     return recoverable_lock(*this, *outcome);
@@ -47,10 +48,10 @@ result<recoverable_lock> recoverable_mutex::try_lock()
 //   0                     free: we take it, and keep the flag up if we have slept, since others may still sleep
 //   owner lives           we raise the flag and sleep, for the detection time at most, then ask again
 //   owner is gone or dead we take it from the dead; nobody else can: the compare-and-swap names the dead owner
-result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline until)
+result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline until, bool recovers)
 {
-    std::uint64_t const mine  = in.self().word() << 1;
-    std::uint64_t       slept = 0;
+    std::uint64_t const mine      = in.self().word() << 1;
+    std::uint64_t       slept     = 0;
     auto                ask_after = clock::now() + in.detection_time();
     for (int turn = 0;; ++turn)
     {
@@ -67,8 +68,13 @@ result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline 
             }
             continue;
         }
-        if (in.has_left(owner) || (now >= ask_after && in.ask(owner) == liveness::dead))
+        bool const over = turn < spins ? until.time() == clock::time_point::min() : now >= until.time();
+        bool const left = in.has_left(owner);
+        // Also asked when the time is over: whoever tries in short pieces gets it too.
+        if (left || ((over || now >= ask_after) && in.ask(owner) == liveness::dead))
         {
+            if (recovers && !left)
+                in.tend(); // for the rest of what the dead had; no lock is held yet
             if (word_.compare_exchange_strong(word, mine | sleeps_bit, std::memory_order_acquire, // M1
                                               std::memory_order_relaxed))
             {
@@ -77,15 +83,13 @@ result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline 
             }
             continue;
         }
-        if (until.time() == clock::time_point::min())
+        if (over)
             return errc::timed_out;
         if (turn < spins)
         {
             os::relax();
             continue;
         }
-        if (now >= until.time())
-            return errc::timed_out;
         if (now >= ask_after)
             ask_after = now + in.detection_time();
         ATRIUM_CRASH_POINT("mutex.wait.before_flag");

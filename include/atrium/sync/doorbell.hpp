@@ -31,13 +31,15 @@ struct doorbell_wait
 /// \endcode
 /// A ring makes a system call only when somebody sleeps.
 /// \par Thread safety  Safe, from any number of processes.
-/// \par If a process dies  A sleeper leaves nothing but a flag, which costs the next ring one system call. A process that
-/// dies while it rings may fail to wake the sleepers; they look again after the detection time.
+/// \par If a process dies  A sleeper leaves nothing but a flag, which costs the next ring one system call. A process
+/// that dies while it rings may fail to wake the sleepers; they look again after the detection time.
 class alignas(64) doorbell
 {
 public:
     /// How often it was rung, for comparing only.
     using ticket = std::uint64_t;
+
+    static constexpr bool is_shareable = true;
 
     doorbell()                           = default;
     doorbell(doorbell const&)            = delete;
@@ -64,9 +66,9 @@ private:
     bool                     spin(ticket seen, deadline until, wait_policy const& policy) noexcept;
     [[nodiscard]] error_code sleep(attachment& in, ticket seen, deadline until, participant_id peer) noexcept;
 
-    atomic<std::uint64_t> word_{0};      ///< bit 0: somebody sleeps; above it: how often it was rung
+    atomic<std::uint64_t> word_{0};        ///< bit 0: somebody sleeps; above it: how often it was rung
     atomic<std::uint32_t> processor_{~0u}; ///< where the last one to ring ran
-    atomic<std::uint32_t> spin_pays_{0}; ///< nanoseconds after which a ring came lately, 0: not known
+    atomic<std::uint32_t> spin_pays_{0};   ///< nanoseconds after which a ring came lately, 0: not known
 };
 static_assert(sizeof(doorbell) == 64 && atomic<std::uint64_t>::is_always_lock_free);
 

@@ -30,8 +30,7 @@ public:
     recoverable_lock(recoverable_mutex& mutex, lock_outcome outcome) noexcept : mutex_(&mutex), outcome_(outcome) {}
     recoverable_lock(recoverable_lock&& other) noexcept
         : mutex_(std::exchange(other.mutex_, nullptr)), outcome_(other.outcome_)
-    {
-    }
+    {}
     recoverable_lock& operator=(recoverable_lock&& other) noexcept
     {
         if (this != &other)
@@ -47,8 +46,8 @@ public:
     /// True when the owner before died with the mutex: check what it guards before relying on it.
     [[nodiscard]] bool owner_died() const noexcept { return outcome_ == lock_outcome::owner_died; }
 
-    /// False once it was unlocked or moved from.
-    [[nodiscard]] bool holds() const noexcept { return mutex_ != nullptr; }
+    /// False once it was unlocked or moved from, and in a forked child: the parent holds it.
+    [[nodiscard]] bool holds() const noexcept { return mutex_ != nullptr && attachment::containing(mutex_) != nullptr; }
 
     void unlock() noexcept;
 
@@ -63,6 +62,8 @@ private:
 class recoverable_mutex
 {
 public:
+    static constexpr bool is_shareable = true;
+
     recoverable_mutex()                                    = default;
     recoverable_mutex(recoverable_mutex const&)            = delete;
     recoverable_mutex& operator=(recoverable_mutex const&) = delete;
@@ -72,12 +73,13 @@ public:
     /// process
     [[nodiscard]] result<recoverable_lock> lock(deadline until);
 
-    /// Locks if it is free, or its owner is known to be gone; never waits. \par Errors  as lock(); `timed_out` when it
+    /// Locks if it is free or its owner is dead; never waits. \par Errors  as lock(); `timed_out` when it
     /// is taken
     [[nodiscard]] result<recoverable_lock> try_lock();
 
-    /// For the parts above, who know their attachment: lock without a guard.
-    [[nodiscard]] result<lock_outcome> acquire(attachment& in, deadline until)
+    /// For the parts above, who know their attachment: lock without a guard. \param recovers  whoever takes it from the
+    /// dead recovers for them first, which takes the heap's mutex and runs users' code
+    [[nodiscard]] result<lock_outcome> acquire(attachment& in, deadline until, bool recovers = false)
     {
         std::uint64_t expected = 0;
         // Acquire M1, pairs with the release M1 in release(): what the mutex guards is as its last owner left it.
@@ -87,7 +89,7 @@ public:
             ATRIUM_CRASH_POINT("mutex.acquired");
             return lock_outcome::acquired;
         }
-        return acquire_slowly(in, until);
+        return acquire_slowly(in, until, recovers);
     }
 
     /// Lets go. The caller holds the mutex.
@@ -107,7 +109,7 @@ public:
     }
 
 private:
-    result<lock_outcome> acquire_slowly(attachment& in, deadline until);
+    result<lock_outcome> acquire_slowly(attachment& in, deadline until, bool recovers);
     void                 wake() noexcept;
 
     atomic<std::uint64_t> word_{0}; ///< 0: free; else bit 0: somebody sleeps; above it: the owner's participant word
@@ -116,8 +118,9 @@ static_assert(sizeof(recoverable_mutex) == 8);
 
 inline void recoverable_lock::unlock() noexcept
 {
-    if (auto* const mutex = std::exchange(mutex_, nullptr))
-        mutex->release();
+    if (holds())
+        mutex_->release();
+    mutex_ = nullptr;
 }
 
 } // namespace atrium

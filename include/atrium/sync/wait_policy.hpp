@@ -10,10 +10,10 @@ namespace atrium {
 /// costs a processor. A peer that last ran on the waiter's own processor is never spun against: it could not run.
 struct wait_policy
 {
-    std::chrono::nanoseconds spin{20'000}; ///< Longest time to spin; 0: not at all.
-    unsigned yields   = 0;                 ///< How often to yield the processor after that.
-    bool     sleeps   = true;              ///< False: goes on yielding until the deadline, and never sleeps.
-    bool     adaptive = true;              ///< Spins as long as it paid lately, `spin` at most.
+    std::chrono::nanoseconds spin{20'000};    ///< Longest time to spin; 0: not at all.
+    unsigned                 yields   = 0;    ///< How often to yield the processor after that.
+    bool                     sleeps   = true; ///< False: goes on yielding until the deadline, and never sleeps.
+    bool                     adaptive = true; ///< Spins as long as it paid lately, `spin` at most.
 
     /// Never sleeps: lowest latency, and a processor each.
     [[nodiscard]] static constexpr wait_policy busy() noexcept
