@@ -1,0 +1,32 @@
+/// \file
+/// Everything of the target atrium::atrium, for programs that would rather not choose.
+#pragma once
+
+#include <atrium/base/atomic.hpp>
+#include <atrium/base/deadline.hpp>
+#include <atrium/base/error.hpp>
+#include <atrium/base/fingerprint.hpp>
+#include <atrium/base/log.hpp>
+#include <atrium/base/name.hpp>
+#include <atrium/base/result.hpp>
+#include <atrium/base/version.hpp>
+#include <atrium/memory/allocator.hpp>
+#include <atrium/memory/guarded.hpp>
+#include <atrium/memory/heap.hpp>
+#include <atrium/memory/list.hpp>
+#include <atrium/memory/map.hpp>
+#include <atrium/memory/named.hpp>
+#include <atrium/memory/named_objects.hpp>
+#include <atrium/memory/shareable.hpp>
+#include <atrium/memory/string.hpp>
+#include <atrium/memory/unordered_map.hpp>
+#include <atrium/memory/vector.hpp>
+#include <atrium/segment/attachment.hpp>
+#include <atrium/segment/list.hpp>
+#include <atrium/segment/participant.hpp>
+#include <atrium/segment/recovery.hpp>
+#include <atrium/segment/segment.hpp>
+#include <atrium/segment/tags.hpp>
+#include <atrium/sync/doorbell.hpp>
+#include <atrium/sync/recoverable_mutex.hpp>
+#include <atrium/sync/wait_policy.hpp>

@@ -1,0 +1,272 @@
+#include "memory/directory.hpp"
+
+#include <atrium/base/detail/crash_point.hpp>
+#include <atrium/base/log.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+namespace atrium::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+template <std::size_t Words> std::string read_text(atomic<std::uint64_t> const (&words)[Words])
+{
+    std::array<char, Words* 8 + 1> text = {};
+    for (std::size_t n = 0; n < Words; ++n)
+    {
+        std::uint64_t const word = words[n].load(std::memory_order_relaxed);
+        std::memcpy(text.data() + n * 8, &word, sizeof(word));
+    }
+    return text.data();
+}
+
+// Cuts what is too long, at the end of which there is always a zero.
+template <std::size_t Words> void write_text(atomic<std::uint64_t> (&words)[Words], std::string_view value) noexcept
+{
+    std::array<char, Words* 8> text = {};
+    value.copy(text.data(), text.size() - 1);
+    for (std::size_t n = 0; n < Words; ++n)
+    {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data() + n * 8, sizeof(word));
+        words[n].store(word, std::memory_order_relaxed);
+        ATRIUM_CRASH_POINT("directory.claim.text");
+    }
+}
+
+struct known_types
+{
+    std::mutex                                             mutex;
+    std::map<std::uint64_t, void (*)(std::byte*) noexcept> destroyers;
+};
+
+// Never destroyed: handles in static storage are released after the destructors of this file would have run.
+known_types& types()
+{
+    static auto* const instance = new known_types;
+    return *instance;
+}
+
+} // namespace
+
+result<entry_status> status_of(directory_entry const& entry) noexcept
+{
+    // Acquire E1, pairs with the release E1 in publish_named(): an object seen live is whole.
+    std::uint64_t const word  = entry.state.load(std::memory_order_acquire);
+    std::uint64_t const state = word & 7;
+    if (state > static_cast<std::uint64_t>(entry_state::dying))
+        return errc::corrupted;
+    return entry_status{static_cast<entry_state>(state), participant_id::from_word(word >> 3)};
+}
+
+std::string name_of(directory_entry const& entry)
+{
+    return read_text(entry.name);
+}
+
+std::string type_name_of(directory_entry const& entry)
+{
+    return read_text(entry.type_name);
+}
+
+result<std::optional<std::uint32_t>> find_entry(memory_state const& memory, std::string_view name)
+{
+    for (std::uint32_t index = 0; index < memory.entry_count; ++index)
+    {
+        directory_entry const& entry  = memory.entry(index);
+        auto const             status = status_of(entry);
+        if (!status)
+            return status.error();
+        if (status->state != entry_state::free && name_of(entry) == name)
+            return std::optional(index);
+    }
+    return std::optional<std::uint32_t>();
+}
+
+result<std::uint32_t> claim_entry(memory_state& memory, std::string_view name, object_type const& type,
+                                  named_options const& options)
+{
+    for (std::uint32_t index = 0; index < memory.entry_count; ++index)
+    {
+        directory_entry& e = memory.entry(index);
+        if (auto const status = status_of(e); !status || status->state != entry_state::free)
+            continue;
+        if (e.next_sub.load(std::memory_order_relaxed) >> owner::sub_bits != 0)
+            continue; // has had four thousand million owners: retired
+        // Relaxed all: until the state changes nobody reads them, and the state changes under the mutex.
+        auto const relaxed = std::memory_order_relaxed;
+        write_text(e.name, name);
+        write_text(e.type_name, type.print.name);
+        e.block.store(0, relaxed);
+        e.hash.store(type.print.hash, relaxed);
+        e.size.store(type.print.size, relaxed);
+        e.align_and_version.store(type.print.align | std::uint64_t{type.print.version} << 32, relaxed);
+        ATRIUM_CRASH_POINT("directory.claim.type");
+        e.flags.store((options.keep ? std::uint64_t{entry_kept} : 0) |
+                          (type.trivial ? std::uint64_t{entry_trivial} : 0),
+                      relaxed);
+        e.holder_limit.store(options.holders_limit, relaxed);
+        for (auto& word : e.holders)
+            word.store(0, relaxed);
+        ATRIUM_CRASH_POINT("directory.claim.before_state");
+        compiler_barrier(); // all of it is there before a death could leave the entry claimed
+        e.state.store(pack(entry_state::constructing, memory.in->self()), std::memory_order_release);
+        ATRIUM_CRASH_POINT("directory.claim.after_state");
+        return index;
+    }
+    return errc::directory_full;
+}
+
+std::uint32_t holders_of(directory_entry const& entry) noexcept
+{
+    int count = 0;
+    for (auto const& word : entry.holders)
+        count += std::popcount(word.load(std::memory_order_relaxed));
+    return static_cast<std::uint32_t>(count);
+}
+
+bool is_held_by(directory_entry const& entry, std::uint32_t row) noexcept
+{
+    return (entry.holders[row / 64].load(std::memory_order_relaxed) >> (row % 64) & 1) != 0;
+}
+
+void set_holder(directory_entry& entry, std::uint32_t row) noexcept
+{
+    auto& word = entry.holders[row / 64];
+    word.store(word.load(std::memory_order_relaxed) | std::uint64_t{1} << (row % 64), std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("directory.holder.set");
+}
+
+bool drop_holders(memory_state& memory, directory_entry& entry, std::span<std::uint32_t const> rows,
+                  std::uint64_t next) noexcept
+{
+    std::array<std::uint64_t, holder_words> words = {};
+    for (std::size_t n = 0; n < holder_words; ++n)
+        words[n] = entry.holders[n].load(std::memory_order_relaxed);
+    for (std::uint32_t const row : rows)
+        words[row / 64] &= ~(std::uint64_t{1} << (row % 64));
+    bool const nobody = std::all_of(words.begin(), words.end(), [](std::uint64_t word) { return word == 0; });
+    bool const kept   = (entry.flags.load(std::memory_order_relaxed) & entry_kept) != 0;
+
+    transaction change = memory.core.begin_transaction();
+    for (std::size_t n = 0; n < holder_words; ++n)
+    {
+        if (words[n] != entry.holders[n].load(std::memory_order_relaxed))
+            change.write(entry.holders[n], words[n]);
+    }
+    if (nobody && !kept)
+        change.write(entry.state, next);
+    change.commit();
+    ATRIUM_CRASH_POINT("directory.holder.dropped");
+    return nobody && !kept;
+}
+
+result<std::byte*> object_of(memory_state const& memory, std::uint32_t index) noexcept
+{
+    directory_entry const& entry = memory.entry(index);
+    std::uint64_t const    block = entry.block.load(std::memory_order_relaxed);
+    auto const             tag   = memory.core.tag_of(block);
+    auto const             room  = memory.core.payload_size(block);
+    if (!tag || !tag->is_in_use() || !tag->who().same_index(owner::directory_entry(index, 0)))
+        return errc::corrupted;
+    if (!room || *room < entry.size.load(std::memory_order_relaxed))
+        return errc::corrupted;
+    return memory.in->base() + block;
+}
+
+result<owner> draw_sub_owner(memory_state const& memory, std::uint32_t index) noexcept
+{
+    auto& next = memory.entry(index).next_sub;
+    // Relaxed: a number nobody else has, no more.
+    std::uint64_t const sub = next.fetch_add(1, std::memory_order_relaxed);
+    if (sub >> owner::sub_bits != 0)
+    {
+        next.fetch_sub(1, std::memory_order_relaxed);
+        return errc::too_many_owners;
+    }
+    return owner::directory_entry(index, sub);
+}
+
+error_code clear_entry(memory_state& memory, std::uint32_t index, deadline until) noexcept
+{
+    auto const lock = heap_lock::take(memory, until);
+    if (!lock)
+        return lock.error();
+    owner const going = owner::directory_entry(index, 0);
+    if (auto const gone = reclaim_blocks(memory, [&](owner of) noexcept { return of.same_index(going); }); !gone)
+        return gone.error();
+    ATRIUM_CRASH_POINT("directory.clear.before_state");
+    memory.entry(index).state.store(pack(entry_state::free), std::memory_order_release);
+    ATRIUM_CRASH_POINT("directory.clear.after_state");
+    return {};
+}
+
+void destroy_object(memory_state& memory, std::uint32_t index, void (*destroy)(std::byte*) noexcept) noexcept
+{
+    if (auto const object = object_of(memory, index); object && destroy != nullptr)
+        destroy(*object);
+    ATRIUM_CRASH_POINT("directory.destroy.after_destructor");
+    if (error_code const error = clear_entry(memory, index, 1s))
+        log(severity::warning, "a named object's memory waits for this process to leave: " + error.message());
+    memory.header->entry_changed.ring();
+}
+
+std::size_t destroy_orphans(memory_state& memory, deadline until, std::size_t& left) noexcept
+{
+    std::size_t destroyed = 0;
+    for (std::uint32_t index = 0; index < memory.entry_count; ++index)
+    {
+        directory_entry& entry = memory.entry(index);
+        if (auto const seen = status_of(entry); !seen || seen->state != entry_state::orphaned)
+            continue;
+        void (*destroy)(std::byte*) noexcept = nullptr;
+        {
+            auto const lock = heap_lock::take(memory, until);
+            if (!lock)
+                return destroyed;
+            auto const now = status_of(entry);
+            if (!now || now->state != entry_state::orphaned)
+                continue;
+            bool const trivial = (entry.flags.load(std::memory_order_relaxed) & entry_trivial) != 0;
+            auto const known   = destroyer_of(entry.hash.load(std::memory_order_relaxed));
+            if (!trivial && !known)
+            {
+                ++left;
+                continue;
+            }
+            destroy = trivial ? nullptr : *known;
+            entry.state.store(pack(entry_state::dying, memory.in->self()), std::memory_order_relaxed);
+            ATRIUM_CRASH_POINT("directory.orphan.claimed");
+        }
+        destroy_object(memory, index, destroy);
+        ++destroyed;
+    }
+    return destroyed;
+}
+
+std::optional<void (*)(std::byte*) noexcept> destroyer_of(std::uint64_t hash) noexcept
+{
+    known_types&          known = types();
+    std::lock_guard const held(known.mutex);
+    auto const            found = known.destroyers.find(hash);
+    if (found == known.destroyers.end())
+        return std::nullopt;
+    return found->second;
+}
+
+void know_type(object_type const& type)
+{
+    known_types&          known = types();
+    std::lock_guard const held(known.mutex);
+    known.destroyers.emplace(type.print.hash, type.destroy);
+}
+
+} // namespace atrium::detail
