@@ -12,7 +12,7 @@
 int main()
 try
 {
-    std::string const name = "consumer-" + std::to_string(::getpid());
+    std::string const     name = "consumer-" + std::to_string(::getpid());
     atrium::segment const made(atrium::create_only, name);
     atrium::segment const opened(atrium::open_only, name);
     if (made.creation_id() != opened.creation_id())

@@ -31,7 +31,7 @@ using namespace std::chrono_literals;
 // What each thread of a process waits for in the kernel: for the reader of a test that found it hanging.
 std::string whereabouts(pid_t pid)
 {
-    std::string text;
+    std::string     text;
     std::error_code ignored;
     for (auto const& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", ignored))
     {
@@ -55,7 +55,7 @@ std::string contents(int file)
     if (::fstat(file, &about) == -1)
         return {};
     std::string text(static_cast<std::size_t>(std::min<off_t>(about.st_size, 16384)), '\0');
-    auto const got = ::pread(file, text.data(), text.size(), about.st_size - static_cast<off_t>(text.size()));
+    auto const  got = ::pread(file, text.data(), text.size(), about.st_size - static_cast<off_t>(text.size()));
     text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
     return text;
 }
@@ -73,15 +73,15 @@ class child::state
 {
 public:
     state(std::string role, arguments const& given, child_options options);
-    state(state const&) = delete;
+    state(state const&)            = delete;
     state& operator=(state const&) = delete;
     ~state();
 
-    exit_status wait(deadline until);
-    bool wait_stopped(deadline until);
+    exit_status                wait(deadline until);
+    bool                       wait_stopped(deadline until);
     std::optional<std::string> line(deadline until);
 
-    void send(int signal) { checked(::kill(process_.pid, signal), "child: kill"); }
+    void                      send(int signal) { checked(::kill(process_.pid, signal), "child: kill"); }
     [[nodiscard]] std::string name() const { return role_ + " (" + std::to_string(process_.pid) + ")"; }
 
     // Reads what there is to read.
@@ -89,22 +89,22 @@ public:
     // Notes what it is doing, and how the test found it.
     void note(std::string const& what) { notes_ += what; }
 
-    std::string role_;
+    std::string                  role_;
     std::shared_ptr<crash_trace> trace_;
-    std::unique_ptr<child> init_; // of its pid namespace
-    spawned process_;
-    bool waited_for_ = false;
+    std::unique_ptr<child>       init_; // of its pid namespace
+    spawned                      process_;
+    bool                         waited_for_ = false;
 
 private:
-    void start(arguments const& given, std::vector<std::string> environment, bool own_pids);
+    void                      start(arguments const& given, std::vector<std::string> environment, bool own_pids);
     [[nodiscard]] exit_status status() const;
-    void end() noexcept;
-    void write_transcript(exit_status how);
+    void                      end() noexcept;
+    void                      write_transcript(exit_status how);
 
     pid_t const parent_ = ::getpid();
-    std::string said_;     // all of it, for the transcript
-    std::size_t told_ = 0; // how much of it line() has given
-    bool output_open_ = true;
+    std::string said_;            // all of it, for the transcript
+    std::size_t told_        = 0; // how much of it line() has given
+    bool        output_open_ = true;
     std::string notes_;
 };
 
@@ -112,11 +112,11 @@ child::state::state(std::string role, arguments const& given, child_options opti
     : role_(std::move(role)), trace_(std::move(options.trace))
 {
     if (!trace_)
-        trace_ = std::make_shared<crash_trace>(crash_orders{.crash_at = options.crash_at,
+        trace_ = std::make_shared<crash_trace>(crash_orders{.crash_at      = options.crash_at,
                                                             .crash_at_name = options.crash_at_name,
-                                                            .stop_at = options.stop_at,
-                                                            .stop_at_name = options.stop_at_name,
-                                                            .hit = options.hit});
+                                                            .stop_at       = options.stop_at,
+                                                            .stop_at_name  = options.stop_at_name,
+                                                            .hit           = options.hit});
     auto environment = std::move(options.environment);
     if (options.shm_size != 0)
         environment.push_back(std::string(launch::shm_size) + '=' + std::to_string(options.shm_size));
@@ -252,7 +252,7 @@ std::optional<std::string> child::state::line(deadline until)
         if (auto const end = said_.find('\n', told_); end != std::string::npos)
         {
             auto text = said_.substr(told_, end - told_);
-            told_ = end + 1;
+            told_     = end + 1;
             return text;
         }
         if (!output_open_ || until.passed())
@@ -266,9 +266,9 @@ child::child(std::string role, arguments given, child_options options)
     : state_(std::make_unique<state>(std::move(role), given, std::move(options)))
 {}
 
-child::child(child&&) noexcept = default;
+child::child(child&&) noexcept            = default;
 child& child::operator=(child&&) noexcept = default;
-child::~child() = default;
+child::~child()                           = default;
 
 exit_status child::wait(deadline until)
 {
@@ -278,8 +278,8 @@ exit_status child::wait(deadline until)
 exit_status child::kill()
 {
     state_->send(SIGKILL);
-    bool const before = state_->waited_for_;
-    auto const how = state_->wait(60s);
+    bool const before   = state_->waited_for_;
+    auto const how      = state_->wait(60s);
     state_->waited_for_ = before || how == killed(SIGKILL);
     return how;
 }
@@ -319,7 +319,7 @@ void child::wait_for_line(std::string_view text, deadline until)
 void child::send_line(std::string_view text)
 {
     std::string const line = std::string(text) + '\n';
-    auto const sent = ::send(state_->process_.input.get(), line.data(), line.size(), MSG_NOSIGNAL);
+    auto const        sent = ::send(state_->process_.input.get(), line.data(), line.size(), MSG_NOSIGNAL);
     checked(sent == -1 ? -1 : 0, "child: send_line");
 }
 

@@ -22,13 +22,13 @@ namespace atrium::test {
 /// How a child is started. The first five are crash_orders; they count once the role has called arm().
 struct child_options
 {
-    std::uint64_t crash_at = 0;                ///< Killed (SIGKILL) at this crash point, counted over all threads.
-    std::string crash_at_name = {};            ///< Killed at the crash point of this name,
-    std::uint64_t stop_at = 0;                 ///< Stopped (SIGSTOP) at this crash point.
-    std::string stop_at_name = {};             ///< Stopped at the crash point of this name,
-    std::uint64_t hit = 1;                     ///< when the named one is met for this time.
-    std::vector<std::string> environment = {}; ///< Added to the test's own, "NAME=value" each.
-    std::size_t shm_size = 0;                  ///< Bytes of a /dev/shm of its own; 0: sees the test's. Needs root.
+    std::uint64_t            crash_at      = 0;  ///< Killed (SIGKILL) at this crash point, counted over all threads.
+    std::string              crash_at_name = {}; ///< Killed at the crash point of this name,
+    std::uint64_t            stop_at       = 0;  ///< Stopped (SIGSTOP) at this crash point.
+    std::string              stop_at_name  = {}; ///< Stopped at the crash point of this name,
+    std::uint64_t            hit           = 1;  ///< when the named one is met for this time.
+    std::vector<std::string> environment   = {}; ///< Added to the test's own, "NAME=value" each.
+    std::size_t              shm_size      = 0;  ///< Bytes of a /dev/shm of its own; 0: sees the test's. Needs root.
     bool own_pids = false;                   ///< Process numbers and a /proc of its own, as in a container. Needs root.
     std::shared_ptr<crash_trace> trace = {}; ///< Where the points met are noted, with orders that replace the above.
 };
@@ -81,7 +81,7 @@ public:
 
     /// The crash points that it has met; also after its death.
     [[nodiscard]] std::uint64_t points_met() const noexcept;
-    [[nodiscard]] std::string last_point() const;
+    [[nodiscard]] std::string   last_point() const;
 
 private:
     class state;

@@ -37,7 +37,7 @@ std::pair<std::uint64_t, std::uint64_t> point_asked_for()
     char const* const given = std::getenv("ATRIUM_POINT");
     if (given == nullptr)
         return {0, 0};
-    char* rest = nullptr;
+    char*      rest  = nullptr;
     auto const first = std::strtoull(given, &rest, 10);
     return {first, *rest == ':' ? std::strtoull(rest + 1, nullptr, 10) : 0};
 }
@@ -56,7 +56,7 @@ struct victim
     }
 
     [[nodiscard]] std::uint64_t met() const { return options.trace->points_met(); }
-    [[nodiscard]] bool reached() const { return at != 0 && met() >= at; }
+    [[nodiscard]] bool          reached() const { return at != 0 && met() >= at; }
 
     // A stopped victim is resumed or killed, as its scenario likes it.
     [[nodiscard]] bool ended_well(exit_status how) const
@@ -79,7 +79,7 @@ struct victim
     }
 
     std::uint64_t at;
-    act what;
+    act           what;
     child_options options = {};
 };
 
@@ -94,7 +94,7 @@ template <class Run, class Where> void watched(crash_report& report, Run run, Wh
         return text.str();
     };
     ++report.runs;
-    auto const before = failures_so_far();
+    auto const  before = failures_so_far();
     std::string complaint;
     try
     {
@@ -133,7 +133,7 @@ bool run_once(crash_scenario const& scenario, victim const& who, crash_report& r
 bool note_points(victim const& alone, crash_report& report)
 {
     report.points = alone.met();
-    report.names = alone.options.trace->names();
+    report.names  = alone.options.trace->names();
     if (report.points != 0)
         return true;
 #ifdef ATRIUM_CRASH_POINTS
@@ -167,10 +167,10 @@ crash_report for_every_point(crash_scenario const& scenario, act what)
     if (report.failures != 0 || !note_points(alone, report))
         return finished(std::move(report));
 
-    auto const sample = long_form() ? 1 : std::max<std::uint64_t>(number_in("ATRIUM_SAMPLE"), 1);
+    auto const      sample = long_form() ? 1 : std::max<std::uint64_t>(number_in("ATRIUM_SAMPLE"), 1);
     std::mt19937_64 random(sample > 1 ? seed() : 0);
     std::uniform_int_distribution<std::uint64_t> step(1, 2 * sample - 1);
-    bool reached = true;
+    bool                                         reached = true;
     for (auto at = step(random); (reached || at <= report.points) && report.failures < give_up_after;
          at += step(random))
     {
@@ -211,7 +211,7 @@ public:
 
     [[nodiscard]] bool given_up() const { return report.failures >= give_up_after; }
 
-    crash_report report;
+    crash_report  report;
     std::uint64_t second_points = 0; // the most that were met
 
 private:
@@ -228,7 +228,7 @@ void run_all_pairs(pair_runner& pairs)
 void run_some_pairs(pair_runner& pairs, std::uint64_t samples)
 {
     std::mt19937_64 random(seed());
-    auto const up_to = [&](std::uint64_t most) {
+    auto const      up_to = [&](std::uint64_t most) {
         return std::uniform_int_distribution<std::uint64_t>(1, std::max<std::uint64_t>(most, 1))(random);
     };
     // How many points the second meets depends on where the first was killed: a few are tried first.

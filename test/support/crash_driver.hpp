@@ -18,9 +18,9 @@ namespace atrium::test {
 /// What a driver has done.
 struct crash_report
 {
-    std::uint64_t points = 0;                   ///< That the victim meets when it is left alone.
-    std::uint64_t runs = 0;                     ///< Of the scenario, the one in which it is left alone included.
-    std::uint64_t failures = 0;                 ///< Points at which a check failed.
+    std::uint64_t                        points   = 0; ///< That the victim meets when it is left alone.
+    std::uint64_t                        runs     = 0; ///< Of the scenario, the one in which it is left alone included.
+    std::uint64_t                        failures = 0; ///< Points at which a check failed.
     std::map<std::string, std::uint64_t> names; ///< Every name, with how often it is met when the victim is left alone.
 
     friend std::ostream& operator<<(std::ostream& to, crash_report const& report);

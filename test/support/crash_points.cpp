@@ -33,27 +33,27 @@ struct crash_page
 {
     struct known_name
     {
-        text name{};
+        text                       name{};
         std::atomic<std::uint64_t> hits{0};
     };
 
     std::uint64_t crash_at = 0;
-    std::uint64_t stop_at = 0;
-    std::uint64_t hit = 1;
-    text crash_at_name{};
-    text stop_at_name{};
+    std::uint64_t stop_at  = 0;
+    std::uint64_t hit      = 1;
+    text          crash_at_name{};
+    text          stop_at_name{};
 
-    std::atomic<std::uint64_t> met{0};
-    std::atomic<std::uint64_t> last{0}; // place of the last name, plus 1
-    std::atomic<std::uint64_t> count{0};
-    std::atomic_flag lock;
+    std::atomic<std::uint64_t>   met{0};
+    std::atomic<std::uint64_t>   last{0}; // place of the last name, plus 1
+    std::atomic<std::uint64_t>   count{0};
+    std::atomic_flag             lock;
     std::array<known_name, 1022> names{};
 };
 
 namespace {
 
 std::atomic<crash_page*> armed{nullptr};
-std::atomic<pid_t> armed_process{0};
+std::atomic<pid_t>       armed_process{0};
 
 // The place of `name` among the names met, which it is added to. A name too many shares the last place.
 std::size_t place_of(crash_page& page, char const* name) noexcept
@@ -61,7 +61,7 @@ std::size_t place_of(crash_page& page, char const* name) noexcept
     while (page.lock.test_and_set(std::memory_order_acquire)) // pairs with the release below
     {}
     std::size_t const count = page.count.load(std::memory_order_relaxed);
-    std::size_t place = 0;
+    std::size_t       place = 0;
     while (place < count && std::strncmp(page.names[place].name.data(), name, text().size() - 1) != 0)
         ++place;
     place = std::min(place, page.names.size() - 1);
@@ -92,7 +92,7 @@ void meet(char const* name) noexcept
     if (page == nullptr || armed_process.load(std::memory_order_relaxed) != ::getpid())
         return;
     auto const place = place_of(*page, name);
-    auto const hit = page->names[place].hits.fetch_add(1, std::memory_order_relaxed) + 1;
+    auto const hit   = page->names[place].hits.fetch_add(1, std::memory_order_relaxed) + 1;
     page->last.store(place + 1, std::memory_order_relaxed);
     // Release, pairs with the acquire in points_met: who sees the number sees its name.
     auto const number = page->met.fetch_add(1, std::memory_order_release) + 1;
@@ -113,7 +113,7 @@ crash_page* map(int file)
 // The page that the test gave, or one of our own where there is none.
 crash_page& own_page()
 {
-    static crash_page alone;
+    static crash_page        alone;
     static crash_page* const page = launch::by_test ? map(launch::trace) : &alone;
     return *page;
 }
@@ -130,10 +130,10 @@ crash_trace::crash_trace(crash_orders const& orders) : file_(::memfd_create("cra
 {
     checked(file_.get(), "crash points: memfd_create");
     checked(::ftruncate(file_.get(), sizeof(crash_page)), "crash points: ftruncate");
-    page_ = new (map(file_.get())) crash_page;
+    page_           = new (map(file_.get())) crash_page;
     page_->crash_at = orders.crash_at;
-    page_->stop_at = orders.stop_at;
-    page_->hit = orders.hit;
+    page_->stop_at  = orders.stop_at;
+    page_->hit      = orders.hit;
     put(page_->crash_at_name, orders.crash_at_name);
     put(page_->stop_at_name, orders.stop_at_name);
 }

@@ -13,11 +13,11 @@ namespace atrium::test {
 /// What a child does at which point; 0 and an empty name: at none.
 struct crash_orders
 {
-    std::uint64_t crash_at = 0;     ///< Kills the process (SIGKILL) at this point, counted from arm() over all threads.
-    std::string crash_at_name = {}; ///< Kills it at the point of this name,
-    std::uint64_t stop_at = 0;      ///< Stops it (SIGSTOP) at this point.
-    std::string stop_at_name = {};  ///< Stops it at the point of this name,
-    std::uint64_t hit = 1;          ///< when the named point is met for this time.
+    std::uint64_t crash_at = 0; ///< Kills the process (SIGKILL) at this point, counted from arm() over all threads.
+    std::string   crash_at_name = {}; ///< Kills it at the point of this name,
+    std::uint64_t stop_at       = 0;  ///< Stops it (SIGSTOP) at this point.
+    std::string   stop_at_name  = {}; ///< Stops it at the point of this name,
+    std::uint64_t hit           = 1;  ///< when the named point is met for this time.
 };
 
 struct crash_page;
@@ -28,7 +28,7 @@ class crash_trace
 {
 public:
     explicit crash_trace(crash_orders const& orders);
-    crash_trace(crash_trace const&) = delete;
+    crash_trace(crash_trace const&)            = delete;
     crash_trace& operator=(crash_trace const&) = delete;
     ~crash_trace();
 
@@ -45,7 +45,7 @@ public:
     [[nodiscard]] int file() const noexcept { return file_.get(); }
 
 private:
-    descriptor file_;
+    descriptor  file_;
     crash_page* page_;
 };
 

@@ -37,7 +37,7 @@ public:
     }
     ~descriptor() { reset(); }
 
-    [[nodiscard]] int get() const noexcept { return number_; }
+    [[nodiscard]] int      get() const noexcept { return number_; }
     [[nodiscard]] explicit operator bool() const noexcept { return number_ != -1; }
 
     void reset() noexcept

@@ -43,8 +43,8 @@ public:
     }
 
 private:
-    kind how_ = kind::running;
-    int value_ = 0;
+    kind how_   = kind::running;
+    int  value_ = 0;
 };
 
 /// Returned from its role, or called exit, with this code.

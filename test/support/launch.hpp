@@ -18,7 +18,7 @@ inline constexpr char const* own_proc = "ATRIUM_TEST_OWN_PROC";
 
 /// Descriptors that a child finds open besides standard input, output and error.
 inline constexpr int lifeline = 3; ///< Hangs up when the test is gone.
-inline constexpr int trace = 4;    ///< The page of crash points (crash_trace).
+inline constexpr int trace    = 4; ///< The page of crash points (crash_trace).
 
 /// True in a child that a test has started; set by run_role().
 inline bool by_test = false;

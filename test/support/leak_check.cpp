@@ -56,7 +56,7 @@ bool all_ended()
 std::string describe(pid_t child)
 {
     std::ifstream file("/proc/" + std::to_string(child) + "/cmdline");
-    std::string text(std::istreambuf_iterator<char>(file), {});
+    std::string   text(std::istreambuf_iterator<char>(file), {});
     for (char& c : text)
         c = c == '\0' ? ' ' : c;
     return "process " + std::to_string(child) + ": " + text;
@@ -67,7 +67,7 @@ std::string describe(pid_t child)
 void isolate_domain()
 {
     std::random_device random;
-    auto const domain = "t" + base36(static_cast<std::uint64_t>(::getpid())) + "x" + base36(random());
+    auto const         domain = "t" + base36(static_cast<std::uint64_t>(::getpid())) + "x" + base36(random());
     ::setenv("ATRIUM_DOMAIN", domain.c_str(), 1);
 }
 
@@ -80,7 +80,7 @@ std::string unique_name(std::string_view prefix)
 
 std::set<std::string> shared_files()
 {
-    std::string const prefix = "atrium." + default_domain() + ".";
+    std::string const     prefix = "atrium." + default_domain() + ".";
     std::set<std::string> found;
     for (auto const& file : fs::directory_iterator("/dev/shm"))
         if (auto name = file.path().filename().string(); name.starts_with(prefix))

@@ -21,7 +21,7 @@ void isolate_domain();
 struct leaves_nothing
 {
     leaves_nothing();
-    leaves_nothing(leaves_nothing const&) = delete;
+    leaves_nothing(leaves_nothing const&)            = delete;
     leaves_nothing& operator=(leaves_nothing const&) = delete;
     ~leaves_nothing();
 

@@ -12,7 +12,7 @@ class other_pids
 {
 public:
     other_pids();
-    other_pids(other_pids const&) = delete;
+    other_pids(other_pids const&)            = delete;
     other_pids& operator=(other_pids const&) = delete;
     ~other_pids();
 

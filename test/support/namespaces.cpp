@@ -74,7 +74,7 @@ other_pids::~other_pids()
 void enter_namespaces()
 {
     char const* const size = std::getenv(launch::shm_size);
-    bool const proc = std::getenv(launch::own_proc) != nullptr;
+    bool const        proc = std::getenv(launch::own_proc) != nullptr;
     if (size == nullptr && !proc)
         return;
     permitted(::unshare(CLONE_NEWNS), "a mount namespace");
@@ -92,7 +92,7 @@ void enter_namespaces()
 
 void enter_user_namespace()
 {
-    auto const user = ::geteuid();
+    auto const user  = ::geteuid();
     auto const group = ::getegid();
     if (!wanted || user == 0)
         return;

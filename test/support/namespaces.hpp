@@ -19,15 +19,15 @@ namespace atrium::test {
 /// What a child has of its own.
 struct own_namespaces
 {
-    std::size_t shm_size = 0; ///< Bytes of its own /dev/shm; 0: it sees the test's.
-    bool pids = true;         ///< Process numbers and /proc of its own, as in a container.
+    std::size_t shm_size = 0;    ///< Bytes of its own /dev/shm; 0: it sees the test's.
+    bool        pids     = true; ///< Process numbers and /proc of its own, as in a container.
 };
 
 /// Plays `role` in a child that lives in namespaces of its own, with all children it starts, and checks that it
 /// returns 0 by the deadline. The role says with require() and fail() what it finds.
 inline void in_namespaces(std::string const& role, arguments const& given, own_namespaces const& own, deadline until)
 {
-    child inside(role, given, {.shm_size = own.shm_size, .own_pids = own.pids});
+    child      inside(role, given, {.shm_size = own.shm_size, .own_pids = own.pids});
     auto const status = inside.wait(until);
     if (status != exited(0))
     {

@@ -15,26 +15,26 @@ namespace atrium::test {
 /// One of the children that are kept running. Its role works until told_to_end(), and then returns 0.
 struct actor
 {
-    std::string role;
-    arguments given = {};
-    child_options options = {};
-    bool immortal = false; ///< Never killed: a survivor that must be held up by nobody.
+    std::string   role;
+    arguments     given    = {};
+    child_options options  = {};
+    bool          immortal = false; ///< Never killed: a survivor that must be held up by nobody.
 };
 
 /// How long and how often.
 struct random_killer_options
 {
-    std::uint64_t kills = 300;                       ///< Ends after so many (10 000 in the long form are usual),
+    std::uint64_t             kills = 300;           ///< Ends after so many (10 000 in the long form are usual),
     std::chrono::milliseconds at_least{0};           ///< but not before this time has passed.
     std::chrono::microseconds shortest_pause{500};   ///< Between two kills,
     std::chrono::microseconds longest_pause{10'000}; ///< chosen evenly; a child may be killed while it starts.
-    std::chrono::seconds patience{30};               ///< For a child that has been told to end.
+    std::chrono::seconds      patience{30};          ///< For a child that has been told to end.
 };
 
 /// What became of it.
 struct random_killer_report
 {
-    std::uint64_t kills = 0;
+    std::uint64_t kills      = 0;
     std::uint64_t unexpected = 0; ///< Children that ended though nobody had killed them; the test case has failed.
     std::uint64_t ended_well = 0; ///< At the end, when all were told to.
 };

@@ -132,7 +132,7 @@ std::optional<std::string> hear(deadline until)
             return std::nullopt;
         if (input.revents == 0)
             continue;
-        char bytes[512];
+        char       bytes[512];
         auto const got = ::read(STDIN_FILENO, bytes, sizeof bytes);
         if (got == 0 || (got == -1 && errno != EINTR))
             return std::nullopt;
@@ -167,7 +167,7 @@ void require(bool held, std::string_view what, char const* file, int line)
 
 std::uint64_t seed()
 {
-    char const* const given = std::getenv("ATRIUM_SEED");
+    char const* const   given  = std::getenv("ATRIUM_SEED");
     std::uint64_t const chosen = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
     if (playing)
         std::fprintf(stderr, "ATRIUM_SEED=%llu\n", static_cast<unsigned long long>(chosen));

@@ -23,9 +23,9 @@ using role_function = int (*)(arguments const&);
 enum exit_code : int
 {
     exit_not_permitted = 95, ///< A namespace could not be made.
-    exit_no_such_role = 96,
-    exit_failed = 97, ///< fail() was called, or require() not met.
-    exit_thrown = 98, ///< The role let an exception out.
+    exit_no_such_role  = 96,
+    exit_failed        = 97, ///< fail() was called, or require() not met.
+    exit_thrown        = 98, ///< The role let an exception out.
 };
 
 /// Makes `role` known under `name`; for ATRIUM_TEST_ROLE.
@@ -66,7 +66,7 @@ void require(bool held, std::string_view what = "requirement", char const* file 
 /// Defines what a child of this name does; `arguments` is in scope, what is returned is the exit code. At namespace
 /// scope.
 #define ATRIUM_TEST_ROLE(name)                                                                                         \
-    static int atrium_test_role_##name(::atrium::test::arguments const& arguments);                                    \
+    static int                         atrium_test_role_##name(::atrium::test::arguments const& arguments);            \
     [[maybe_unused]] static bool const atrium_test_role_known_##name =                                                 \
         ::atrium::test::register_role(#name, &atrium_test_role_##name);                                                \
     static int atrium_test_role_##name([[maybe_unused]] ::atrium::test::arguments const& arguments)

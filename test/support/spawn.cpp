@@ -61,7 +61,7 @@ class actions
 {
 public:
     actions() { checked_error(::posix_spawn_file_actions_init(&value_), "spawn: actions"); }
-    actions(actions const&) = delete;
+    actions(actions const&)            = delete;
     actions& operator=(actions const&) = delete;
     ~actions() { ::posix_spawn_file_actions_destroy(&value_); }
 
@@ -94,7 +94,7 @@ public:
         ::posix_spawnattr_setpgroup(&value_, 0);
         ::posix_spawnattr_setflags(&value_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     }
-    attributes(attributes const&) = delete;
+    attributes(attributes const&)            = delete;
     attributes& operator=(attributes const&) = delete;
     ~attributes() { ::posix_spawnattr_destroy(&value_); }
 
@@ -138,14 +138,14 @@ std::vector<char*> pointers(std::vector<std::string>& texts)
 
 spawned spawn(std::string const& role, arguments const& given, std::vector<std::string> const& environment, int trace)
 {
-    spawned made;
+    spawned    made;
     descriptor input;
     descriptor output;
     descriptor lifeline;
-    std::tie(made.input, input) = make_input();
-    std::tie(made.output, output) = make_pipe();
+    std::tie(made.input, input)       = make_input();
+    std::tie(made.output, output)     = make_pipe();
     std::tie(lifeline, made.lifeline) = make_pipe();
-    descriptor const page = out_of_the_way(trace);
+    descriptor const page             = out_of_the_way(trace);
 
     actions files;
     files.place(input.get(), STDIN_FILENO);
@@ -162,7 +162,7 @@ spawned spawn(std::string const& role, arguments const& given, std::vector<std::
 
     std::vector<std::string> words{"atrium-test", "--role", role};
     words.insert(words.end(), given.begin(), given.end());
-    auto settings = environment_with(environment);
+    auto             settings = environment_with(environment);
     attributes const how;
     checked_error(::posix_spawn(&made.pid, "/proc/self/exe", files.get(), how.get(), pointers(words).data(),
                                 pointers(settings).data()),

@@ -14,7 +14,7 @@ namespace atrium::test {
 /// A child and the test's ends of what connects them.
 struct spawned
 {
-    pid_t pid = -1;
+    pid_t      pid = -1;
     descriptor process;  ///< pidfd
     descriptor input;    ///< What is sent here it hears.
     descriptor output;   ///< What it says.

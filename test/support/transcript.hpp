@@ -26,7 +26,7 @@ public:
 private:
     static constexpr std::size_t most = 12;
 
-    std::mutex mutex_;
+    std::mutex              mutex_;
     std::deque<std::string> entries_;
 };
 
