@@ -1,6 +1,14 @@
 /// Two builds of this program share a segment: `cross_build OTHER` creates one, starts OTHER on it, and both say what
 /// they see of it; then the roles change. Not a Boost.Test program, so that builds without it can take part.
 #include <atrium/base/fingerprint.hpp>
+#include <atrium/memory/guarded.hpp>
+#include <atrium/memory/heap.hpp>
+#include <atrium/memory/list.hpp>
+#include <atrium/memory/map.hpp>
+#include <atrium/memory/named.hpp>
+#include <atrium/memory/string.hpp>
+#include <atrium/memory/unordered_map.hpp>
+#include <atrium/memory/vector.hpp>
 #include <atrium/segment/detail/layout.hpp>
 #include <atrium/segment/segment.hpp>
 
@@ -61,6 +69,45 @@ statement state(segment const& s)
     return said;
 }
 
+// What both keep in memory by name: containers in containers, changed by both.
+using shelf  = map<string, vector<string>>;
+using counts = unordered_map<string, std::uint64_t>;
+using line   = list<sample>;
+
+constexpr char long_text[] = "too long for a string to keep it without a block of its own";
+
+std::size_t put(guarded<shelf>& on, int from, int to)
+{
+    auto held = on.lock(5s).value();
+    for (int n = from; n < to; ++n)
+        (*held)[string(std::to_string(n).c_str())].emplace_back(long_text);
+    return held->size();
+}
+
+// Started by the other build: uses what is there, adds to it, and dies in the middle of a change.
+int memory_visitor(char const* name)
+{
+    segment               s(open_only, name);
+    named<guarded<shelf>> books(open_only, s, "books");
+    named<counts>         numbers(open_only, s, "numbers");
+    named<line>           samples(open_only, s, "samples");
+    REQUIRE(put(*books, 50, 100) == 100);
+    for (auto const& [key, texts] : *books->lock(5s).value())
+        REQUIRE(texts.size() == 1 && texts.front() == long_text);
+    REQUIRE(numbers->at("made by the host") == 1);
+    numbers->emplace("made by the visitor", 2u);
+    REQUIRE(samples->size() == 1 && samples->front().number == 42);
+    samples->push_back({43, 1.5, "from the other build"});
+    heap own(s);
+    for (int n = 0; n < 100; ++n)
+        REQUIRE(own.allocate(static_cast<std::size_t>(n) * 10, 5s).has_value());
+    auto held = books->lock(5s).value();
+    held->clear();
+    ::_exit(0); // with the lock, the holds and the blocks
+}
+
+void host_memory(char const* other);
+
 // Started by the other build.
 int visitor(char const* name)
 {
@@ -81,12 +128,12 @@ int visitor(char const* name)
     ::_exit(0); // without leaving: the host recovers for us
 }
 
-int run(char const* other, char const* name)
+int run(char const* other, char const* role, char const* name)
 {
     pid_t const started = ::fork();
     if (started == 0)
     {
-        ::execl(other, other, "--visitor", name, nullptr);
+        ::execl(other, other, role, name, nullptr);
         ::_exit(127);
     }
     int status = -1;
@@ -103,14 +150,39 @@ int host(char const* other)
     auto const bytes = s.flat_memory().value();
     std::memcpy(bytes.data(), &said, sizeof(said));
 
-    REQUIRE(run(other, name.c_str()) == 0);
+    REQUIRE(run(other, "--visitor", name.c_str()) == 0);
     auto const more = s.flat_memory().value();
     REQUIRE(more.size() >= 2u << 20);
     REQUIRE(more[more.size() - 1] == std::byte{7});
     auto const report = s.recover(5s).value();
     REQUIRE(report.dead.size() == 1 && report.lanes_released == 1);
     REQUIRE(s.participants().size() == 1);
+    host_memory(other);
     return 0;
+}
+
+void host_memory(char const* other)
+{
+    std::string const name = "cross_build.memory." + std::to_string(::getpid());
+    segment           s(create_only, name, {.maximum_size = 16u << 20, .detection_time = 5ms});
+    heap              own(s);
+    {
+        named<guarded<shelf>> books(create_only, s, "books");
+        named<counts>         numbers(create_only, s, "numbers");
+        named<line>           samples(create_only, s, "samples");
+        numbers->emplace("made by the host", 1u);
+        samples->push_back({42, 0.5, "across builds"});
+        REQUIRE(put(*books, 0, 50) == 50);
+        REQUIRE(run(other, "--memory-visitor", name.c_str()) == 0);
+        REQUIRE(numbers->at("made by the visitor") == 2);
+        REQUIRE(samples->size() == 2 && samples->back().number == 43);
+        REQUIRE(books->lock(5s).error() == errc::owner_died);
+        REQUIRE(s.recoveries() == 1);
+        REQUIRE(books->lock_or_rebuild(5s).value()->empty());
+        REQUIRE(put(*books, 0, 10) == 10);
+        REQUIRE(own.check(5s).empty());
+    }
+    REQUIRE(own.statistics(5s).value().used_bytes == 0);
 }
 
 } // namespace
@@ -121,6 +193,8 @@ int main(int argc, char** argv)
     {
         if (argc == 3 && std::string(argv[1]) == "--visitor")
             return visitor(argv[2]);
+        if (argc == 3 && std::string(argv[1]) == "--memory-visitor")
+            return memory_visitor(argv[2]);
         REQUIRE(argc == 2);
         return host(argv[1]);
     }
