@@ -4,12 +4,15 @@
 
 #include <atrium/base/detail/crash_point.hpp>
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
 namespace atrium {
 
 namespace {
+
+constexpr std::chrono::seconds patience{1};
 
 struct own_lane
 {
@@ -94,7 +97,8 @@ result<std::uint32_t> attachment::lane()
     auto index = claim(*this);
     if (!index)
     {
-        tend(); // the dead may have some
+        // The dead may have some; a recovery that is under way, by another thread of ours too, is waited for.
+        static_cast<void>(recover(patience));
         index = claim(*this);
     }
     if (index)

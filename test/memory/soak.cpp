@@ -81,11 +81,11 @@ ATRIUM_TEST_ROLE(user_of_rooms)
     while (!told_to_end())
     {
         named<room> const here(open_or_create, s, "room" + std::to_string(random() % 3));
-        auto              held = here->first.lock(30s).value();
+        auto              held = here->first.lock_for_repair(30s).value();
         if (held.is_torn())
             held.rebuild();
         use(*held, random);
-        auto numbers = here->more.lock(30s).value();
+        auto numbers = here->more.lock_for_repair(30s).value();
         if (numbers.is_torn())
             numbers.rebuild();
         (*numbers)[static_cast<int>(random() % 20)].resize(random() % 200);
