@@ -17,6 +17,7 @@
 #include <atrium/memory/map.hpp>
 #include <atrium/memory/named.hpp>
 #include <atrium/memory/named_objects.hpp>
+#include <atrium/memory/named_options.hpp>
 #include <atrium/memory/shareable.hpp>
 #include <atrium/memory/string.hpp>
 #include <atrium/memory/unordered_map.hpp>

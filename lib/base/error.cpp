@@ -37,7 +37,6 @@ constexpr std::array messages = {
     "the named object is still under construction",
     "no more sub-owners",
     "the deadline passed",
-    "closed",
     "the process that held the lock died",
     "the process waited for is dead",
     "another process is recovering",

@@ -102,21 +102,21 @@ result<std::uint32_t> claim_entry(memory_state& memory, std::string_view name, o
         if (e.next_sub.load(std::memory_order_relaxed) >> owner::sub_bits != 0)
             continue; // has had four thousand million owners: retired
         // Relaxed all: until the state changes nobody reads them, and the state changes under the mutex.
-        auto const relaxed = std::memory_order_relaxed;
+        auto const put = [](atomic<std::uint64_t>& field, std::uint64_t value) {
+            field.store(value, std::memory_order_relaxed);
+            ATRIUM_CRASH_POINT("directory.claim.field");
+        };
         write_text(e.name, name);
         write_text(e.type_name, type.print.name);
-        e.block.store(0, relaxed);
-        e.hash.store(type.print.hash, relaxed);
-        e.size.store(type.print.size, relaxed);
-        e.align_and_version.store(type.print.align | std::uint64_t{type.print.version} << 32, relaxed);
-        ATRIUM_CRASH_POINT("directory.claim.type");
-        e.flags.store((options.keep ? std::uint64_t{entry_kept} : 0) |
-                          (type.trivial ? std::uint64_t{entry_trivial} : 0),
-                      relaxed);
-        e.holder_limit.store(options.holders_limit, relaxed);
+        put(e.block, 0);
+        put(e.hash, type.print.hash);
+        put(e.size, type.print.size);
+        put(e.align_and_version, type.print.align | std::uint64_t{type.print.version} << 32);
+        put(e.flags,
+            (options.keep ? std::uint64_t{entry_kept} : 0) | (type.trivial ? std::uint64_t{entry_trivial} : 0));
+        put(e.holder_limit, options.holders_limit);
         for (auto& word : e.holders)
-            word.store(0, relaxed);
-        ATRIUM_CRASH_POINT("directory.claim.before_state");
+            put(word, 0);
         compiler_barrier(); // all of it is there before a death could leave the entry claimed
         e.state.store(pack(entry_state::constructing, memory.in->self()), std::memory_order_release);
         ATRIUM_CRASH_POINT("directory.claim.after_state");
@@ -187,6 +187,7 @@ result<owner> draw_sub_owner(memory_state const& memory, std::uint32_t index) no
     auto& next = memory.entry(index).next_sub;
     // Relaxed: a number nobody else has, no more.
     std::uint64_t const sub = next.fetch_add(1, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("directory.sub_owner.drawn");
     if (sub >> owner::sub_bits != 0)
     {
         next.fetch_sub(1, std::memory_order_relaxed);

@@ -32,10 +32,12 @@ struct entry_status
 [[nodiscard]] std::string name_of(directory_entry const& entry);
 [[nodiscard]] std::string type_name_of(directory_entry const& entry);
 
-/// The entry with that name, live or on its way. \par Errors  `corrupted`
+/// The entry with that name, live or on its way.
+/// \par Errors  `corrupted`
 [[nodiscard]] result<std::optional<std::uint32_t>> find_entry(memory_state const& memory, std::string_view name);
 
-/// Makes a free entry the calling process's, to construct in. \par Errors  `directory_full`
+/// Makes a free entry the calling process's, to construct in.
+/// \par Errors  `directory_full`
 [[nodiscard]] result<std::uint32_t> claim_entry(memory_state& memory, std::string_view name, object_type const& type,
                                                 named_options const& options);
 
@@ -49,10 +51,12 @@ void                        set_holder(directory_entry& entry, std::uint32_t row
 [[nodiscard]] bool drop_holders(memory_state& memory, directory_entry& entry, std::span<std::uint32_t const> rows,
                                 std::uint64_t next) noexcept;
 
-/// Where the object lies: in a block of the entry's own. \par Errors  `corrupted`
+/// Where the object lies: in a block of the entry's own.
+/// \par Errors  `corrupted`
 [[nodiscard]] result<std::byte*> object_of(memory_state const& memory, std::uint32_t index) noexcept;
 
-/// Draws a sub-owner of the entry. Needs no mutex. \par Errors  `too_many_owners`
+/// Draws a sub-owner of the entry. Needs no mutex.
+/// \par Errors  `too_many_owners`
 [[nodiscard]] result<owner> draw_sub_owner(memory_state const& memory, std::uint32_t index) noexcept;
 
 /// Reclaims the blocks of an entry that this process constructs or destroys, and frees the entry. Takes the mutex.

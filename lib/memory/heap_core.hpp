@@ -155,7 +155,8 @@ public:
     /// that writes may be called until it is committed or destroyed.
     [[nodiscard]] transaction begin_transaction() const noexcept;
 
-    /// Where the heap ends now. \par Thread safety  Needs no mutex.
+    /// Where the heap ends now.
+    /// \par Thread safety  Needs no mutex.
     [[nodiscard]] std::uint64_t end() const noexcept;
 
 private:

@@ -38,7 +38,8 @@ struct memory_state
     [[nodiscard]] directory_entry& entry(std::uint32_t index) const noexcept { return entries[index]; }
 };
 
-/// The memory of a segment. \par Errors  `flat_segment`, `forked`; `read_only` unless `reading`
+/// The memory of a segment.
+/// \par Errors  `flat_segment`, `forked`; `read_only` unless `reading`
 [[nodiscard]] result<memory_state*> memory_of(attachment& in, bool reading = false) noexcept;
 
 /// This process as an owner of blocks.

@@ -65,7 +65,8 @@ private:
 /// Makes a file without a name that has exactly these permissions.
 [[nodiscard]] result<file> create_unnamed(std::uint32_t permissions);
 
-/// Gives it its name in one step. \par Errors  `already_exists`
+/// Gives it its name in one step.
+/// \par Errors  `already_exists`
 [[nodiscard]] error_code publish(file const& what, std::string const& name) noexcept;
 
 /// Removes the name; the file lives until its last user is gone.
@@ -78,7 +79,8 @@ private:
 [[nodiscard]] result<file_status> status_of_name(std::string const& name) noexcept;
 
 /// Gets memory for the bytes `[begin, end)`, in chunks, so that signals cannot keep it from coming to an end; makes the
-/// file longer where needed. \par Errors  `out_of_memory`; what was got until then stays.
+/// file longer where needed.
+/// \par Errors  `out_of_memory`; what was got until then stays.
 [[nodiscard]] error_code commit(file const& what, std::uint64_t begin, std::uint64_t end) noexcept;
 
 /// Makes the file `size` bytes long without getting memory.

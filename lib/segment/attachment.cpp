@@ -111,6 +111,7 @@ void announce_departure(detail::segment_header& header) noexcept
 {
     // Release D1, pairs with the acquire D1 in request_close(): the row is free before the count says so.
     header.departures.fetch_add(1, std::memory_order_release);
+    ATRIUM_CRASH_POINT("segment.leave.before_wake");
     os::futex_wake(header.departures, INT_MAX);
 }
 

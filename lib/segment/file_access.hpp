@@ -21,7 +21,8 @@ public:
     life_cycle_lock& operator=(life_cycle_lock&& other) noexcept;
     ~life_cycle_lock();
 
-    /// Polls until it has the byte: the kernel's own wait knows no deadline. \par Errors  `timed_out`
+    /// Polls until it has the byte: the kernel's own wait knows no deadline.
+    /// \par Errors  `timed_out`
     [[nodiscard]] static result<life_cycle_lock> take(std::shared_ptr<os::file const> file, deadline until) noexcept;
 
     /// Gives the byte back.
@@ -45,7 +46,8 @@ struct locked_file
 /// starts again by name.
 [[nodiscard]] result<locked_file> open_locked(std::string const& file_name, deadline until);
 
-/// Reads and checks the header. \par Errors  as `check_header`
+/// Reads and checks the header.
+/// \par Errors  as `check_header`
 [[nodiscard]] result<header_copy> read_header_of(os::file const& file);
 
 /// True when a living participant holds a byte.

@@ -52,7 +52,8 @@ struct attachment::implementation
     [[nodiscard]] detail::lane_row&        lane(std::uint32_t index) const noexcept;
     [[nodiscard]] bool has(detail::segment_flag flag) const noexcept { return (identity.flags & flag) != 0; }
 
-    /// Success while the stored descriptor is still ours. \par Errors  `descriptor_lost`
+    /// Success while the stored descriptor is still ours.
+    /// \par Errors  `descriptor_lost`
     [[nodiscard]] error_code check_descriptor() const noexcept;
 
     /// `size`, as far as the file has it.

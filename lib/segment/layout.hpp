@@ -11,13 +11,15 @@
 
 namespace atrium::detail {
 
-/// The name of a segment's file: `atrium.<domain>.<name>`. \par Errors  `name_invalid`
+/// The name of a segment's file: `atrium.<domain>.<name>`.
+/// \par Errors  `name_invalid`
 [[nodiscard]] result<std::string> file_name(std::string_view name, std::string_view domain);
 
 /// What all such names of a domain begin with; of all domains where it is empty.
 [[nodiscard]] std::string file_name_prefix(std::string_view domain);
 
-/// Lays a new segment out. \par Errors  `invalid_argument`, `too_large`
+/// Lays a new segment out.
+/// \par Errors  `invalid_argument`, `too_large`
 [[nodiscard]] result<segment_identity> make_identity(segment_options const& options);
 
 /// Checks a copy of a header against the size of the file that it was read from. Every offset and size in it may be

@@ -34,14 +34,16 @@ void write_row(participant_row& row, std::uint64_t incarnation)
     std::string const            name  = os::program_name();
     std::array<std::uint64_t, 2> text  = {};
     std::memcpy(text.data(), name.data(), std::min(name.size(), sizeof(text) - 1));
-    row.pid.store(os::process_id(), std::memory_order_relaxed);
-    row.namespace_device.store(space.device, std::memory_order_relaxed);
-    row.namespace_inode.store(space.inode, std::memory_order_relaxed);
-    row.attached_at.store(os::wall_clock_nanoseconds(), std::memory_order_relaxed);
-    ATRIUM_CRASH_POINT("segment.row.half_written");
-    row.program[0].store(text[0], std::memory_order_relaxed);
-    row.program[1].store(text[1], std::memory_order_relaxed);
-    ATRIUM_CRASH_POINT("segment.row.before_state");
+    auto const put = [](atomic<std::uint64_t>& field, std::uint64_t value) {
+        field.store(value, std::memory_order_relaxed);
+        ATRIUM_CRASH_POINT("segment.row.field");
+    };
+    put(row.pid, os::process_id());
+    put(row.namespace_device, space.device);
+    put(row.namespace_inode, space.inode);
+    put(row.attached_at, os::wall_clock_nanoseconds());
+    put(row.program[0], text[0]);
+    put(row.program[1], text[1]);
     // Release R1, pairs with the acquires R1 of those who look at rows: the rest of the row is whole.
     row.state.store(row_word(incarnation, row_state::attached), std::memory_order_release);
     ATRIUM_CRASH_POINT("segment.row.after_state");
@@ -140,7 +142,10 @@ error_code check_admission(attachment::implementation& in)
     }
     auto& status = in.header().status;
     if (alive == 0)
+    {
         status.fetch_and(~std::uint32_t{status_close_requested}, std::memory_order_relaxed); // all did leave
+        ATRIUM_CRASH_POINT("segment.join.reopened");
+    }
     else if ((status.load(std::memory_order_relaxed) & status_close_requested) != 0)
         return errc::closing;
     if (in.identity.holders_limit != 0 && alive >= in.identity.holders_limit)

@@ -132,8 +132,11 @@ void clear_rows(attachment::implementation& in, participant_id self, dead_set co
         ATRIUM_CRASH_POINT("segment.recover.row_cleared");
     }
     in.former.store(0, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("segment.recover.rows_cleared");
     in.header().recoveries.fetch_add(1, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("segment.recover.counted");
     in.header().departures.fetch_add(1, std::memory_order_release); // D1
+    ATRIUM_CRASH_POINT("segment.recover.before_wake");
     os::futex_wake(in.header().departures, INT_MAX);
     ATRIUM_CRASH_POINT("segment.recover.announced");
 }

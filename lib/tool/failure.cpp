@@ -41,7 +41,6 @@ constexpr std::array names = {
     "under_construction",
     "too_many_owners",
     "timed_out",
-    "closed",
     "owner_died",
     "peer_dead",
     "recovery_busy",
@@ -69,7 +68,7 @@ std::string error_name(error_code code)
     auto const index = static_cast<std::size_t>(code.value()) - 1;
     if (code.category() == category() && index < names.size())
         return names[index];
-    return code.category().name() + (":" + std::to_string(code.value()));
+    return std::string(code.category().name()) + ':' + std::to_string(code.value());
 }
 
 std::string advice_for(error_code code, segment_summary const& about)
@@ -118,14 +117,14 @@ failure failed_to(std::string_view verb, segment_summary const& about, error_cod
 
 failure bad_domain(std::string_view domain)
 {
-    return {exit_code::usage, "'" + printable(domain) + "' cannot be a domain",
+    return {exit_code::usage, std::string("'") + printable(domain) + "' cannot be a domain",
             "A domain is 1 to 31 letters, digits, '_' or '-'; it comes from --domain or ATRIUM_DOMAIN.",
             errc::name_invalid};
 }
 
 failure bad_name(std::string_view name)
 {
-    return {exit_code::usage, "'" + printable(name) + "' cannot be the name of a segment",
+    return {exit_code::usage, std::string("'") + printable(name) + "' cannot be the name of a segment",
             "A name is 1 to 63 letters, digits, '_', '-' or '.', and does not begin with a dot.", errc::name_invalid};
 }
 

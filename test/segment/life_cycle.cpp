@@ -6,6 +6,8 @@
 #include "support/leak_check.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <sys/mman.h>
+#include <vector>
 
 #include <algorithm>
 #include <chrono>
@@ -468,6 +470,18 @@ BOOST_AUTO_TEST_CASE(the_smallest_size_is_enough_for_the_tables)
     segment const s(create_only, name, {.size = 0, .maximum_size = 1, .flat = true});
     BOOST_TEST(s.size() == s.maximum_size());
     BOOST_TEST(opening(open_only, name) == error_code());
+}
+
+BOOST_AUTO_TEST_CASE(pages_may_be_huge_and_there_from_the_start)
+{
+    auto const    name = unique_name("pages");
+    segment const s(create_only, name, {.size = 4u << 20, .huge_pages = true, .prefault = true});
+    // Whether the kernel gives huge pages is its own affair; that all pages are there can be asked.
+    std::vector<unsigned char> present(s.size() / 4096);
+    BOOST_REQUIRE(::mincore(s.attached()->base(), s.size(), present.data()) == 0);
+    BOOST_TEST(std::count_if(present.begin(), present.end(), [](unsigned char p) { return (p & 1) == 0; }) == 0);
+    segment const again(open_only, name, {.prefault = true});
+    BOOST_TEST(again.size() == s.size());
 }
 
 BOOST_AUTO_TEST_CASE(the_creators_detection_time_holds)

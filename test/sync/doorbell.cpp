@@ -170,6 +170,28 @@ BOOST_FIXTURE_TEST_CASE(everybody_who_waits_hears_a_ring, patient)
     }
 }
 
+// No other word orders it: that is what the thread sanitizer is to see.
+BOOST_FIXTURE_TEST_CASE(what_was_written_before_a_ring_is_there_after_it, fixture)
+{
+    constexpr std::uint64_t rings = 500;
+    bool                    good  = true;
+    std::thread             listener([&] {
+        for (std::uint64_t n = 1; n <= rings; ++n)
+        {
+            good = good && d.bell.wait(n - 1, 30s) && d.guarded == n;
+            d.back.ring();
+        }
+    });
+    for (std::uint64_t n = 1; n <= rings; ++n)
+    {
+        d.guarded = n;
+        d.bell.ring();
+        BOOST_REQUIRE(d.back.wait(n - 1, 30s).has_value());
+    }
+    listener.join();
+    BOOST_TEST(good);
+}
+
 BOOST_FIXTURE_TEST_CASE(who_waits_in_short_pieces_recovers_for_the_dead, leaves_nothing)
 {
     with_desk few(flat_segment(50ms));

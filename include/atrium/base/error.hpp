@@ -48,7 +48,6 @@ enum class errc
 
     // Waiting and peers.
     timed_out,     ///< The deadline passed.
-    closed,        ///< The thing waited for was closed.
     owner_died,    ///< The process that held the lock died; what the lock guards may be half-changed.
     peer_dead,     ///< The process waited for is dead.
     recovery_busy, ///< Another process is recovering (or was stopped while it did).

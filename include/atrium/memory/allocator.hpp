@@ -22,10 +22,13 @@ namespace atrium {
 /// Allocates from a segment on behalf of an owner, to which it is bound as a polymorphic allocator is to its resource:
 /// containers never take over each other's, and elements that use allocators are constructed with it. Blocks go when
 /// their owner goes. Named objects hand their own to what they construct; one made from a segment owns on behalf of
-/// this process. Lies in the segment itself, inside containers. \par Thread safety  Safe, as the heap is; the container
-/// is not. \par Errors  throws `system_error`: `out_of_memory`, `too_large`, `forked`, `invalid_argument` when a
+/// this process. Lies in the segment itself, inside containers.
+/// \par Thread safety  Safe, as the heap is; the container
+/// is not.
+/// \par Errors  throws `system_error`: `out_of_memory`, `too_large`, `forked`, `invalid_argument` when a
 /// container in a segment was made without the segment's allocator, `timed_out` when somebody who stands still has kept
-/// the heap for ten seconds \par If a process dies  What it had allocated and not yet put anywhere stays its owner's,
+/// the heap for ten seconds
+/// \par If a process dies  What it had allocated and not yet put anywhere stays its owner's,
 /// and goes with it.
 template <class T> class allocator
 {
@@ -53,7 +56,8 @@ public:
     /// container of a segment is copied there. A container that lies in a segment itself refuses to use it, or a copy.
     allocator() = default;
 
-    /// Blocks belong to this process: they go when it leaves or dies. \par Errors  throws `flat_segment`, `forked`
+    /// Blocks belong to this process: they go when it leaves or dies.
+    /// \par Errors  throws `flat_segment`, `forked`
     explicit allocator(segment const& in) : source_(detail::source_of(*in.attached())) {}
 
     /// For parts that know the owner.

@@ -47,7 +47,8 @@ public:
     [[nodiscard]] T* operator->() const noexcept { return &**this; }
 
     /// Throws the value away, without running its destructor if it is torn, reclaims all memory that it had, and
-    /// constructs it anew. \par Errors  throws what the constructor throws, and the value is torn then;
+    /// constructs it anew.
+    /// \par Errors  throws what the constructor throws, and the value is torn then;
     /// `system_error` with `timed_out` when the heap could not be had
     template <class... Args> void rebuild(Args&&... args) { of_->rebuild(std::forward<Args>(args)...); }
 
@@ -64,7 +65,8 @@ private:
 
 /// A value of a shared object behind a mutex that survives its holders. What `T` allocates through its allocator is
 /// told from everything else's, so that a torn value can be replaced without a leak; but what guarded values inside a
-/// torn one had goes only with the whole object. \par Thread safety  Safe, from any number of processes. \par If a
+/// torn one had goes only with the whole object.
+/// \par Thread safety  Safe, from any number of processes. \par If a
 /// process dies  Outside: nothing. While it holds the value: the value is torn, the next holder is told, and its
 /// destructor never runs.
 template <shareable T> class guarded
@@ -97,7 +99,8 @@ public:
         return access;
     }
 
-    /// Waits for the value, whole or torn: see `guarded_access::is_torn`. \par Errors  `timed_out`, `forked`,
+    /// Waits for the value, whole or torn: see `guarded_access::is_torn`.
+    /// \par Errors  `timed_out`, `forked`,
     /// `read_only`
     [[nodiscard]] result<guarded_access<T>> lock_for_repair(deadline until)
     {
@@ -181,6 +184,7 @@ private:
             throw_error(errc::timed_out, "rebuild");
         ATRIUM_CRASH_POINT("guarded.rebuild.reclaimed");
         construct(std::forward<Args>(args)...);
+        ATRIUM_CRASH_POINT("guarded.rebuild.whole");
         state_.store(entered, std::memory_order_relaxed);
         ATRIUM_CRASH_POINT("guarded.rebuild.done");
     }

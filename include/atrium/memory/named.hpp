@@ -6,6 +6,7 @@
 #include <atrium/base/fingerprint.hpp>
 #include <atrium/memory/allocator.hpp>
 #include <atrium/memory/detail/named_core.hpp>
+#include <atrium/memory/named_options.hpp>
 #include <atrium/memory/shareable.hpp>
 #include <atrium/segment/segment.hpp>
 #include <atrium/segment/tags.hpp>
@@ -28,15 +29,18 @@ inline constexpr bool begins_with_options<First, Rest...> = std::is_same_v<std::
 
 /// A handle to an object in a segment that goes by a name there. The object is constructed by whoever comes first, with
 /// an allocator of its own where it takes one, and destroyed when the last handle of the last process goes, unless it
-/// is kept. Handles are copied like `std::shared_ptr`s. \par Thread safety  Of the handle: as `std::shared_ptr`. Of the
-/// object: what `T` says; see `guarded`. \par Lifetime  Keeps the segment. \par If a process dies  Its hold goes with
+/// is kept. Handles are copied like `std::shared_ptr`s.
+/// \par Thread safety  Of the handle: as `std::shared_ptr`. Of the
+/// object: what `T` says; see `guarded`.
+/// \par Lifetime  Keeps the segment. \par If a process dies  Its hold goes with
 /// its recovery; if it was the last, the object is destroyed by the recoverer or, if that does not know `T`, by the
 /// next process that uses `T`. An object cut off in its constructor or destructor is reclaimed without running code of
 /// it.
 template <shareable T> class named
 {
 public:
-    /// Constructs the object from `args`. \par Errors  throws `already_exists`, and as open_or_create
+    /// Constructs the object from `args`.
+    /// \par Errors  throws `already_exists`, and as open_or_create
     template <class... Args>
         requires(!detail::begins_with_options<Args...>)
     named(create_only_t tag, segment const& in, std::string_view name, Args&&... args)
@@ -49,7 +53,8 @@ public:
         open_or_construct(detail::named_mode::create_only, name, options, std::forward<Args>(args)...);
     }
 
-    /// Opens the object. \par Errors  throws `not_found`, `type_mismatch`, `too_many_holders`, `under_construction`,
+    /// Opens the object.
+    /// \par Errors  throws `not_found`, `type_mismatch`, `too_many_holders`, `under_construction`,
     /// `recovery_busy`, `name_invalid`, `corrupted`, `timed_out`, `forked`, `read_only`, `flat_segment`
     named(open_only_t, segment const& in, std::string_view name, named_options const& options = {}) : in_(in.attached())
     {
@@ -105,7 +110,8 @@ public:
     /// True when this handle's constructor constructed the object.
     [[nodiscard]] bool created() const noexcept { return created_; }
 
-    /// Whether the object stays after its last handle. \par Errors  `timed_out`, `forked`, `read_only`
+    /// Whether the object stays after its last handle.
+    /// \par Errors  `timed_out`, `forked`, `read_only`
     [[nodiscard]] result<> set_keep(bool keep, deadline until)
     {
         return detail::set_named_keep(*in_, slot_.index, keep, until);

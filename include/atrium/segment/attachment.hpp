@@ -62,7 +62,8 @@ public:
     /// First byte behind the fixed areas.
     [[nodiscard]] std::uint64_t data_offset() const noexcept { return data_offset_; }
 
-    /// The area of a part. \par Errors  `flat_segment` where that part has none
+    /// The area of a part.
+    /// \par Errors  `flat_segment` where that part has none
     [[nodiscard]] result<area_bytes> area_of(part_id part) const noexcept;
 
     [[nodiscard]] bool contains(void const* p) const noexcept
@@ -81,7 +82,8 @@ public:
     /// on the same thread.
     [[nodiscard]] static attachment* containing(void const* p) noexcept;
 
-    /// Whether this process may change the segment now. \par Errors  `forked`, `read_only`
+    /// Whether this process may change the segment now.
+    /// \par Errors  `forked`, `read_only`
     [[nodiscard]] error_code usable() const noexcept;
 
     /// Gets memory for all bytes before `end`.
@@ -108,7 +110,8 @@ public:
             look_again(now);
     }
 
-    /// Recovers for all dead participants. \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
+    /// Recovers for all dead participants.
+    /// \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
     [[nodiscard]] result<recovery_report> recover(deadline until);
 
     /// Adds a callback; lives until `remove_callback`.

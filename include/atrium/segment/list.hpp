@@ -45,7 +45,8 @@ struct segment_summary
 /// Joins a segment, removes the traces of its dead participants, and leaves it: if nobody else uses it and it is not
 /// kept, it goes with that. Where all places were taken, and one of a dead participant had to be taken over to join,
 /// the report has the dead, but not what was done for them, and its duration is zero. \param any_owner  also what
-/// belongs to another user \par Errors  as opening a segment and as `segment::recover`
+/// belongs to another user
+/// \par Errors  as opening a segment and as `segment::recover`
 [[nodiscard]] result<recovery_report> recover_segment(std::string_view name, std::string_view domain, deadline until,
                                                       bool any_owner = false);
 

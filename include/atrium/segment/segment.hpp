@@ -63,20 +63,23 @@ class segment
 {
 public:
     /// Makes a segment. One that nobody alive uses, and that was not to be kept, makes way.
-    /// \par Errors  throws `already_exists`, `name_invalid`, `invalid_argument`, `out_of_memory`, `permission_denied`
+    /// \par Errors  throws `already_exists`, `name_invalid`, `invalid_argument`, `too_large`, `out_of_memory`,
+    /// `permission_denied`, `timed_out`
     segment(create_only_t, std::string_view name, segment_options const& options = {});
 
     /// Opens a segment.
-    /// \par Errors  throws `not_found`, `permission_denied`, `wrong_owner`, `not_a_segment`, `too_short`,
+    /// \par Errors  throws `not_found`, `name_invalid`, `permission_denied`, `wrong_owner`, `not_a_segment`, `too_short`,
     /// `version_mismatch`, `platform_mismatch`, `corrupted`, `larger_maximum`, `closing`, `too_many_participants`,
     /// `too_many_holders`, `segment_retired` (removed by force, and its name is not ours to remove), `recovery_busy`
     /// (all rows are taken, some by the dead, for whom another process is recovering past the deadline), `timed_out`
     segment(open_only_t, std::string_view name, segment_options const& options = {});
 
     /// Opens a segment, or makes it: of many that try at once, one makes it.
+    /// \par Errors  throws as the other two, but for `not_found` and `already_exists`
     segment(open_or_create_t, std::string_view name, segment_options const& options = {});
 
     /// Maps a segment for reading; the process becomes no participant.
+    /// \par Errors  throws as opening does, as far as it concerns the file and its header
     segment(open_read_only_t, std::string_view name, segment_options const& options = {});
 
     segment(segment&&) noexcept            = default;
@@ -85,7 +88,8 @@ public:
 
     /// Removes the name. Without `force` a segment with living participants is refused; with it, they see `retired`
     /// and go on with what they have. What is no segment is removed by force only.
-    /// \par Errors  `not_found`, `segment_in_use`, `not_a_segment`, `permission_denied`, `timed_out`
+    /// \par Errors  `not_found`, `name_invalid`, `segment_in_use`, `not_a_segment`, `too_short` and the like for what is
+    /// no segment any more, `permission_denied`, `timed_out`
     [[nodiscard]] static result<> remove(std::string_view name, bool force = false, std::string_view domain = {});
 
     [[nodiscard]] std::string const& name() const noexcept { return name_; }

@@ -57,6 +57,7 @@ private:
 };
 
 /// A mutex between processes and threads, in a segment. Not recursive.
+/// \par Thread safety  Safe, from any number of processes.
 /// \par If a process dies  Whoever waits for it finds out after the detection time, becomes the owner, and is told that
 /// the owner died; a stopped owner is waited for.
 class recoverable_mutex
@@ -73,7 +74,8 @@ public:
     /// process
     [[nodiscard]] result<recoverable_lock> lock(deadline until);
 
-    /// Locks if it is free or its owner is dead; never waits. \par Errors  as lock(); `timed_out` when it
+    /// Locks if it is free or its owner is dead; never waits.
+    /// \par Errors  as lock(); `timed_out` when it
     /// is taken
     [[nodiscard]] result<recoverable_lock> try_lock();
 

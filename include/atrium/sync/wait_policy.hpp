@@ -7,12 +7,13 @@
 namespace atrium {
 
 /// Spin, then yield, then sleep. Sleeping costs the one who wakes a system call and the sleeper its wake-up; spinning
-/// costs a processor. A peer that last ran on the waiter's own processor is never spun against: it could not run.
+/// costs a processor. Against a peer that last ran on the waiter's own processor nobody spins, since it could not run: who may sleep
+/// sleeps at once, who may not yields.
 struct wait_policy
 {
-    std::chrono::nanoseconds spin{20'000};    ///< Longest time to spin; 0: not at all.
-    unsigned                 yields   = 0;    ///< How often to yield the processor after that.
-    bool                     sleeps   = true; ///< False: goes on yielding until the deadline, and never sleeps.
+    std::chrono::nanoseconds spin{20'000};  ///< Longest time to spin; 0: not at all.
+    unsigned                 yields = 0;    ///< How often to yield the processor after that.
+    bool                     sleeps = true; ///< False: spins until the deadline, whatever `spin` is, and never sleeps.
     bool                     adaptive = true; ///< Spins as long as it paid lately, `spin` at most.
 
     /// Never sleeps: lowest latency, and a processor each.

@@ -6,22 +6,14 @@
 #include <atrium/base/fingerprint.hpp>
 #include <atrium/base/result.hpp>
 #include <atrium/memory/detail/owner.hpp>
+#include <atrium/memory/named_options.hpp>
 #include <atrium/segment/attachment.hpp>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 namespace atrium {
-
-/// What the constructor of a named object chooses.
-struct named_options
-{
-    bool                      keep = false; ///< Stays after its last handle, until somebody calls `set_keep(false)`.
-    std::uint32_t             holders_limit = 0; ///< Processes that may hold it at a time; 0: no limit.
-    std::chrono::milliseconds patience{10'000};  ///< How long to wait for others who construct or destroy it.
-};
 
 namespace detail {
 
