@@ -89,7 +89,8 @@ round leave_last(nanoseconds budget)
 /// What opening comes to without a segment: a file of the same kind, looked at, mapped, its first page read.
 round open_bare(nanoseconds budget)
 {
-    auto const            name = std::string("/") + segment_name("bare");
+    std::string name = "/";
+    name += segment_name("bare");
     constexpr std::size_t size = 1u << 30;
     int const             made = check(shm_open(name.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600), "shm_open");
     check(ftruncate(made, size), "ftruncate");
