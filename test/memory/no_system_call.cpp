@@ -24,6 +24,15 @@ using namespace atrium;
 using namespace atrium::test;
 using namespace std::chrono_literals;
 
+// Not in the unnamed namespace: there clang takes a member that only concepts look at for unused.
+struct door
+{
+    static constexpr bool is_shareable = true;
+
+    doorbell          bell;
+    recoverable_mutex mutex;
+};
+
 namespace {
 
 void forbid_system_calls()
@@ -40,14 +49,6 @@ void forbid_system_calls()
     require(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     require(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
-
-struct door
-{
-    static constexpr bool is_shareable = true;
-
-    doorbell          bell;
-    recoverable_mutex mutex;
-};
 
 // Everything a program does again and again, when nobody else is in its way.
 ATRIUM_TEST_ROLE(busy_one)
