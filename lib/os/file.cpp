@@ -230,21 +230,6 @@ result<std::size_t> read_at(file const& from, std::uint64_t offset, std::span<st
     return done;
 }
 
-error_code write_at(file const& to, std::uint64_t offset, std::span<std::byte const> bytes) noexcept
-{
-    while (!bytes.empty())
-    {
-        auto const put = ::pwrite(to.descriptor(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return last_error();
-        bytes = bytes.subspan(static_cast<std::size_t>(put));
-        offset += static_cast<std::uint64_t>(put);
-    }
-    return {};
-}
-
 result<bool> try_lock(file const& on, std::uint64_t byte) noexcept
 {
     return set_lock(on, F_WRLCK, byte);

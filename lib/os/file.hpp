@@ -89,9 +89,6 @@ private:
 /// Reads up to `into.size()` bytes at `offset`; returns how many there were.
 [[nodiscard]] result<std::size_t> read_at(file const& from, std::uint64_t offset, std::span<std::byte> into) noexcept;
 
-/// Writes all of `bytes` at `offset`.
-[[nodiscard]] error_code write_at(file const& to, std::uint64_t offset, std::span<std::byte const> bytes) noexcept;
-
 /// Byte locks belong to the open file description: the kernel drops them when its last user is gone, however that
 /// happens. Two threads on one description never conflict: callers exclude each other.
 /// \returns false when another description holds the byte, in whichever way.

@@ -62,15 +62,6 @@ std::uint32_t current_processor() noexcept
     return processor < 0 ? 0 : static_cast<std::uint32_t>(processor);
 }
 
-unsigned usable_processors() noexcept
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (::sched_getaffinity(0, sizeof(set), &set) != 0)
-        return 1;
-    return static_cast<unsigned>(CPU_COUNT(&set));
-}
-
 void yield() noexcept
 {
     ::sched_yield();

@@ -31,9 +31,6 @@ struct pid_namespace
 /// The processor this thread runs on at the moment.
 [[nodiscard]] std::uint32_t current_processor() noexcept;
 
-/// How many processors this process may use.
-[[nodiscard]] unsigned usable_processors() noexcept;
-
 /// Tells the processor that this is a spin loop.
 inline void relax() noexcept
 {
