@@ -29,7 +29,7 @@ int main(int argc, char** argv)
 {
     if (argc >= 3 && std::string_view(argv[1]) == "--role")
         return atrium::test::run_role(argc, argv);
-    atrium::test::enter_user_namespace();
+    atrium::test::enter_user_namespace(argv);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1); // what a child leaves behind comes to us, and leaves_nothing finds it
     atrium::test::isolate_domain();
     return boost::unit_test::unit_test_main(begin_tests, argc, argv);

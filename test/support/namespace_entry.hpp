@@ -24,8 +24,10 @@ private:
 /// \par Errors  std::runtime_error that says what is not permitted
 void enter_namespaces();
 
-/// Where this program wants namespaces and is not run by root: goes on as root of a user namespace. For main().
-void enter_user_namespace();
+/// Where this program wants namespaces and is not run by root: starts it again, with main()'s `arguments`, as root of a
+/// user namespace that has other users too. For main().
+/// \par Errors  std::runtime_error that says what is not permitted
+void enter_user_namespace(char const* const* arguments);
 
 /// Says that it wants them, before main().
 bool want_namespaces() noexcept;

@@ -4,18 +4,16 @@
 #include "support/role.hpp"
 
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <fstream>
+#include <filesystem>
 #include <sched.h>
 #include <stdexcept>
 #include <string>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 namespace atrium::test {
 
@@ -37,24 +35,6 @@ void permitted(int answer, char const* what)
     if (answer == -1)
         throw std::runtime_error(std::string("not permitted here, needs root or user namespaces: ") + what + ": " +
                                  std::strerror(errno));
-}
-
-void write_file(char const* path, std::string const& text)
-{
-    std::ofstream file(path);
-    if (!(file << text << std::flush))
-        throw std::runtime_error(std::string("not permitted here: writing ") + path);
-}
-
-// Waits for the child that runs the tests, and ends as it ends.
-[[noreturn]] void stand_for(pid_t child)
-{
-    int status = 0;
-    while (::waitpid(child, &status, 0) == -1 && errno == EINTR)
-    {}
-    if (WIFSIGNALED(status))
-        ::raise(WTERMSIG(status));
-    ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE);
 }
 
 } // namespace
@@ -90,29 +70,27 @@ void enter_namespaces()
     ::unsetenv(launch::own_proc);
 }
 
-void enter_user_namespace()
+void enter_user_namespace(char const* const* arguments)
 {
-    auto const user  = ::geteuid();
-    auto const group = ::getegid();
-    if (!wanted || user == 0)
+    if (!wanted)
         return;
-    try
+    if (::geteuid() == 0)
     {
-        permitted(::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID), "a user namespace");
-        write_file("/proc/self/setgroups", "deny");
-        write_file("/proc/self/uid_map", "0 " + std::to_string(user) + " 1");
-        write_file("/proc/self/gid_map", "0 " + std::to_string(group) + " 1");
-        // A pid namespace takes only children in; the test runs in the first one, which owns what comes below it.
-        if (pid_t const child = checked(::fork(), "fork"); child != 0)
-            stand_for(child);
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        permitted(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "private mounts");
-        permitted(::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr), "a /proc");
+        if (::getpid() == 1) // what a signal does by default it does not do to an init
+        {
+            for (int const signal : {SIGINT, SIGTERM})
+                ::signal(signal, [](int number) { ::_exit(128 + number); });
+        }
+        return;
     }
-    catch (std::exception const& error)
-    {
-        std::fprintf(stderr, "%s\n", error.what()); // the tests that need it fail, the others run
-    }
+    // A pid namespace takes only children in; the test is the first of them, and owns what comes below it.
+    std::string const        program = std::filesystem::read_symlink("/proc/self/exe");
+    std::vector<char const*> words{"unshare",      "--map-root-user", "--map-auto",   "--pid",
+                                   "--kill-child", "--mount-proc",    program.c_str()};
+    while (*++arguments != nullptr)
+        words.push_back(*arguments);
+    words.push_back(nullptr);
+    permitted(::execvp(words.front(), const_cast<char* const*>(words.data())), words.front());
 }
 
 bool want_namespaces() noexcept

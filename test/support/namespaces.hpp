@@ -1,8 +1,8 @@
 /// \file
 /// Children with a /dev/shm and process numbers of their own.
 ///
-/// A program that includes this file and is not run by root gives itself a user namespace in which it may do so.
-/// What is not permitted fails the test, with a message that says what is missing.
+/// A program that includes this file and is not run by root gives itself a user namespace in which it may make them
+/// and become other users. What is not permitted fails the test, with a message that says what is missing.
 #pragma once
 
 #include "support/child.hpp"
