@@ -98,7 +98,6 @@ std::shared_ptr<attachment> attachment_access::make(std::unique_ptr<attachment::
     handle->maximum_size_   = insides.identity.maximum_size;
     handle->data_offset_    = insides.identity.data_offset;
     handle->flat_           = insides.has(detail::flag_flat);
-    handle->kept_           = insides.has(detail::flag_keep);
     handle->detection_time_ = std::chrono::nanoseconds(insides.identity.detection_time);
     return handle;
 }
@@ -139,8 +138,9 @@ void look_once_more(attachment::implementation& in) noexcept
 
 // The row is given up first, the byte at the end, when nothing is mapped any more: a row is never free to claim while
 // we still write. The byte goes before the life-cycle byte: the next leaver must not take us for somebody who stays.
-void leave(attachment::implementation& in, participant_id self, bool clean, bool kept) noexcept
+void leave(attachment::implementation& in, participant_id self, bool clean) noexcept
 {
+    bool const kept   = in.has(detail::flag_keep);
     bool const asking = !in.check_descriptor(); // without it: nobody can be asked, nothing unlinked
     auto       lock   = asking ? detail::life_cycle_lock::take(in.file, detail::patience({})) : errc::descriptor_lost;
     participant_row& row = in.row(self.row());
@@ -189,7 +189,7 @@ attachment::~attachment()
                 clean = !p->leave(*this) && clean;
         }
         detail::release_lanes_of(*this);
-        leave(in, self_, clean, kept_);
+        leave(in, self_, clean);
     }
     if (in.check_descriptor())
         in.file->abandon();

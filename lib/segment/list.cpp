@@ -4,7 +4,7 @@
 #include "segment/file_access.hpp"
 #include "segment/implementation.hpp"
 #include "segment/layout.hpp"
-#include "segment/life_cycle.hpp"
+#include "segment/removing.hpp"
 
 #include <atrium/base/name.hpp>
 #include <atrium/segment/segment.hpp>

@@ -1,9 +1,11 @@
 #include <atrium/segment/segment.hpp>
 
 #include "os/futex.hpp"
+#include "segment/creating.hpp"
 #include "segment/file_access.hpp"
 #include "segment/implementation.hpp"
-#include "segment/life_cycle.hpp"
+#include "segment/opening.hpp"
+#include "segment/removing.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
 

@@ -5,7 +5,7 @@
 /// to the input's length, bit 3 reads the input as triples (offset, 16 bits; pattern) that are XORed into the true
 /// bytes instead of bytes that replace the first ones.
 #include "segment/layout.hpp"
-#include "segment/life_cycle.hpp"
+#include "segment/opening.hpp"
 
 #include <atrium/segment/segment.hpp>
 

@@ -1,4 +1,5 @@
 /// A process dies between any two steps of its life in a segment: nobody is held up, nothing is lost, nothing is left.
+#include <atrium/segment/list.hpp>
 #include <atrium/segment/segment.hpp>
 
 #include "segment/crash_roles.hpp"
@@ -41,6 +42,35 @@ void name_is_usable(std::string const& name)
     BOOST_TEST(!is_there(name));
 }
 
+// Nobody alive is left. What `atrium clean` (`clean --kept`) does then leaves nothing, and the name can be had anew.
+void is_cleaned_away(std::string const& name, bool kept = false)
+{
+    bool const there = is_there(name);
+    auto const seen  = summarize_segment(name);
+    BOOST_TEST(seen.has_value() == there);
+    if (seen)
+    {
+        BOOST_TEST(seen->error == error_code()); // what cannot be used would be left alone
+        BOOST_TEST(seen->alive == 0u);
+        BOOST_TEST(seen->kept == kept);
+    }
+    if (there && kept)
+    {
+        BOOST_TEST(remove_abandoned_segment(name, {}).error() == errc::segment_in_use);
+        BOOST_TEST(is_there(name));
+    }
+    auto const removed = remove_abandoned_segment(name, {}, kept);
+    BOOST_TEST(removed.has_value() == there);
+    BOOST_TEST((removed || removed.error() == errc::not_found));
+    BOOST_TEST(!is_there(name));
+    {
+        segment next(create_only, name, few_places());
+        BOOST_TEST(next.self().incarnation() == 1u); // nothing of the old one
+        recovers_completely(next);
+    }
+    BOOST_TEST(!is_there(name));
+}
+
 exit_status run(std::string const& role, arguments const& given, child_options const& options)
 {
     child victim(role, given, options);
@@ -78,6 +108,53 @@ BOOST_AUTO_TEST_CASE(a_creator_dies_anywhere_and_the_next_creator_needs_the_name
                        return status;
                    }),
                    10);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_killed_creator_leaves_is_cleaned_away)
+{
+    for (bool const kept : {false, true})
+    {
+        is_long_enough(for_every_crash_point([&](child_options const& options) {
+                           auto const name   = unique_name("clean");
+                           auto const given  = kept ? arguments{name, "keep"} : arguments{name};
+                           auto const status = run("create_and_leave", given, options);
+                           BOOST_TEST((kept || status != exited(0) || !is_there(name)));
+                           is_cleaned_away(name, kept);
+                           return status;
+                       }),
+                       10);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_the_killed_only_user_leaves_is_cleaned_away)
+{
+    for (bool const kept : {false, true})
+    {
+        is_long_enough(for_every_crash_point([&](child_options const& options) {
+                           auto const name = unique_name("clean");
+                           if (kept)
+                               BOOST_TEST(run("create_and_leave", {name, "keep"}, {}) == exited(0));
+                           else
+                               attached_child("first_user", name).kill();
+                           auto const status = run("open_and_leave", {name}, options);
+                           is_cleaned_away(name, kept);
+                           return status;
+                       }),
+                       10);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_the_killed_last_user_and_a_killed_forced_remover_leave_is_cleaned_away)
+{
+    is_long_enough(for_every_crash_point([](child_options const& options) {
+                       auto const name   = unique_name("clean");
+                       child      user   = attached_child("first_user", name);
+                       auto const status = run("remover", {name, "force"}, options);
+                       user.kill();
+                       is_cleaned_away(name);
+                       return status;
+                   }),
+                   3);
 }
 
 BOOST_AUTO_TEST_CASE(an_opener_or_leaver_dies_anywhere_beside_a_survivor)

@@ -48,8 +48,10 @@ inline std::size_t lanes_to_be_had(segment const& in, std::size_t wanted)
 
 ATRIUM_TEST_ROLE(create_and_leave)
 {
+    auto places = few_places();
+    places.keep = arguments.size() > 1;
     arm();
-    segment const s(create_only, arguments.at(0), few_places());
+    segment const s(create_only, arguments.at(0), places);
     return 0;
 }
 

@@ -2,7 +2,7 @@
 /// What the tests of segments share: the file behind a name, and the codes that constructors throw.
 #pragma once
 
-#include "segment/life_cycle.hpp"
+#include "segment/opening.hpp"
 
 #include <atrium/base/error.hpp>
 #include <atrium/base/name.hpp>

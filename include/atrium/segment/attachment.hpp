@@ -53,7 +53,6 @@ public:
     [[nodiscard]] participant_id           self() const noexcept { return self_; }
     [[nodiscard]] bool                     is_read_only() const noexcept { return !self_; }
     [[nodiscard]] bool                     is_flat() const noexcept { return flat_; }
-    [[nodiscard]] bool                     is_kept() const noexcept { return kept_; }
     [[nodiscard]] std::chrono::nanoseconds detection_time() const noexcept { return detection_time_; }
 
     /// Bytes that have memory; offsets read from the segment are compared with it before use.
@@ -142,7 +141,6 @@ private:
     std::uint64_t                   data_offset_  = 0;
     participant_id                  self_;
     bool                            flat_           = false;
-    bool                            kept_           = false;
     std::chrono::nanoseconds        detection_time_ = {};
     std::atomic<std::int64_t>       next_look_{0}; ///< steady clock; this process's own
 };
