@@ -2,6 +2,7 @@
 #include <atrium/segment/segment.hpp>
 
 #include "segment/crash_roles.hpp"
+#include "segment/stopped_answers.hpp"
 #include "support/crash_driver.hpp"
 #include "support/leak_check.hpp"
 
@@ -33,13 +34,6 @@ void lets_a_newcomer_in_or_says_why(std::string const& name)
     BOOST_TEST((!code || code == errc::timed_out || code == errc::not_found));
 }
 
-exit_status finish(child& victim, bool stopped)
-{
-    if (stopped)
-        victim.resume();
-    return victim.wait(20s);
-}
-
 void is_long_enough(crash_report const& report, std::uint64_t points)
 {
     BOOST_TEST(report.points >= points);
@@ -64,8 +58,10 @@ BOOST_AUTO_TEST_CASE(an_opener_or_leaver_is_stopped_beside_others)
                        std::optional<segment> user(std::in_place, create_only, name, few_places());
                        child                  victim("open_and_leave", {name}, options);
                        bool const             stopped = victim.wait_stopped(20s);
-                       goes_on(*user);
-                       lets_a_newcomer_in_or_says_why(name);
+                       answers_in_time(victim, [&] {
+                           goes_on(*user);
+                           lets_a_newcomer_in_or_says_why(name);
+                       });
                        auto const status = finish(victim, stopped);
                        BOOST_TEST(opening_as_another(name) == error_code());
                        BOOST_TEST(user->participants().size() == 1u);
@@ -85,7 +81,7 @@ BOOST_AUTO_TEST_CASE(the_others_leave_while_one_is_stopped)
                        std::optional<segment> user(std::in_place, create_only, name, few_places());
                        child                  victim("open_or_create_and_leave", {name}, options);
                        bool const             stopped = victim.wait_stopped(20s);
-                       user.reset();
+                       answers_in_time(victim, [&] { user.reset(); });
                        auto const status = finish(victim, stopped);
                        BOOST_TEST(!is_there(name)); // the one that was stopped sees to it
                        return status;
@@ -99,7 +95,7 @@ BOOST_AUTO_TEST_CASE(a_leaver_that_has_let_go_of_the_life_cycle_byte_counts_no_m
     std::optional<segment> user(std::in_place, create_only, name, few_places());
     child                  victim("open_and_leave", {name}, {.stop_at_name = "segment.leave.let_go"});
     BOOST_REQUIRE(victim.wait_stopped(20s));
-    user.reset();
+    answers_in_time(victim, [&] { user.reset(); });
     BOOST_TEST(!is_there(name)); // though the one that is stopped has not closed its descriptor yet
     victim.resume();
     BOOST_TEST(victim.wait(20s) == exited(0));
@@ -111,8 +107,10 @@ BOOST_AUTO_TEST_CASE(a_creator_is_stopped)
                        auto const name = unique_name("create");
                        child      victim("open_or_create_and_leave", {name}, options);
                        bool const stopped = victim.wait_stopped(20s);
-                       auto const code    = opening(open_or_create, name, few_places());
-                       BOOST_TEST((!code || code == errc::timed_out));
+                       answers_in_time(victim, [&] {
+                           auto const code = opening(open_or_create, name, few_places());
+                           BOOST_TEST((!code || code == errc::timed_out));
+                       });
                        auto const status = finish(victim, stopped);
                        BOOST_TEST(!is_there(name));
                        return status;
@@ -127,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_forced_remover_is_stopped)
                        std::optional<segment> user(std::in_place, create_only, name, few_places());
                        child                  victim("remover", {name, "force"}, options);
                        bool const             stopped = victim.wait_stopped(20s);
-                       goes_on(*user);
+                       answers_in_time(victim, [&] { goes_on(*user); });
                        auto const status = finish(victim, stopped);
                        BOOST_TEST(!is_there(name));
                        BOOST_TEST(user->status() == segment_status::retired);
@@ -143,9 +141,11 @@ BOOST_AUTO_TEST_CASE(whoever_asked_all_to_leave_is_stopped)
                        segment    user(create_only, name, few_places());
                        child      victim("closer", {name}, options);
                        bool const stopped = victim.wait_stopped(20s);
-                       goes_on(user);
-                       if (stopped)
-                           BOOST_TEST(user.request_close(1ms).error() == errc::timed_out);
+                       answers_in_time(victim, [&] {
+                           goes_on(user);
+                           if (stopped)
+                               BOOST_TEST(user.request_close(1ms).error() == errc::timed_out);
+                       });
                        auto const status = finish(victim, stopped);
                        BOOST_TEST(user.request_close(5s).has_value());
                        return status;
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(a_user_of_lanes_is_stopped)
                        segment    user(create_only, name, few_places());
                        child      victim("lane_user", {name}, options);
                        bool const stopped = victim.wait_stopped(20s);
-                       goes_on(user);
+                       answers_in_time(victim, [&] { goes_on(user); });
                        auto const status = finish(victim, stopped);
                        BOOST_TEST(lanes_to_be_had(user, 4) == 4u);
                        return status;
@@ -187,12 +187,14 @@ BOOST_AUTO_TEST_CASE(a_recoverer_is_stopped)
                        victim.send_line("go");
                        bool const stopped = victim.wait_stopped(20s);
                        // Whoever waits for the dead one hears of it all the same, and nobody else is held up.
-                       BOOST_TEST(user.attached()->ask(dead) == liveness::dead);
-                       BOOST_TEST(lanes_to_be_had(user, 1) == 1u);
-                       user.attached()->tend();
-                       auto const recovered = user.recover(1ms);
-                       BOOST_TEST((recovered.has_value() || recovered.error() == errc::recovery_busy));
-                       BOOST_TEST(opening_as_another(name) == error_code());
+                       answers_in_time(victim, [&] {
+                           BOOST_TEST(user.attached()->ask(dead) == liveness::dead);
+                           BOOST_TEST(lanes_to_be_had(user, 1) == 1u);
+                           user.attached()->tend();
+                           auto const recovered = user.recover(1ms);
+                           BOOST_TEST((recovered.has_value() || recovered.error() == errc::recovery_busy));
+                           BOOST_TEST(opening_as_another(name) == error_code());
+                       });
                        auto const status = finish(victim, stopped);
                        BOOST_TEST(user.recover(5s).has_value());
                        BOOST_TEST(user.participants().size() == 1u);
@@ -227,7 +229,7 @@ BOOST_AUTO_TEST_CASE(who_needs_what_a_stopped_recoverer_holds_is_told_so)
     leave_a_dead_one(name);
     victim.send_line("go");
     BOOST_REQUIRE(victim.wait_stopped(20s));
-    BOOST_TEST(user.recover(1ms).error() == errc::recovery_busy);
+    answers_in_time(victim, [&] { BOOST_TEST(user.recover(1ms).error() == errc::recovery_busy); });
     victim.resume();
     BOOST_TEST(victim.wait(20s) == exited(0));
     BOOST_TEST(user.recover(5s).has_value());
@@ -244,7 +246,7 @@ BOOST_AUTO_TEST_CASE(a_newcomer_is_told_that_the_rows_of_the_dead_are_being_reco
     leave_a_dead_one(name);
     victim.send_line("go");
     BOOST_REQUIRE(victim.wait_stopped(20s));
-    BOOST_TEST(opening_as_another(name) == errc::recovery_busy);
+    answers_in_time(victim, [&] { BOOST_TEST(opening_as_another(name) == errc::recovery_busy); });
     victim.resume();
     BOOST_TEST(victim.wait(20s) == exited(0));
     BOOST_TEST(opening_as_another(name) == error_code());
@@ -260,7 +262,7 @@ BOOST_AUTO_TEST_CASE(the_holders_limit_does_not_count_a_dead_one_that_is_being_r
     leave_a_dead_one(name);
     victim.send_line("go");
     BOOST_REQUIRE(victim.wait_stopped(20s));
-    BOOST_TEST(opening_as_another(name) == error_code());
+    answers_in_time(victim, [&] { BOOST_TEST(opening_as_another(name) == error_code()); });
     victim.resume();
     BOOST_TEST(victim.wait(20s) == exited(0));
 }
@@ -271,7 +273,7 @@ BOOST_AUTO_TEST_CASE(whoever_is_stopped_while_it_joins_is_not_overlooked_by_requ
     segment    user(create_only, name, few_places());
     child      victim("open_and_leave", {name}, {.stop_at_name = "segment.join.byte_locked"});
     BOOST_REQUIRE(victim.wait_stopped(20s));
-    BOOST_TEST(user.request_close(20ms).error() == errc::timed_out);
+    answers_in_time(victim, [&] { BOOST_TEST(user.request_close(20ms).error() == errc::timed_out); });
     victim.resume();
     BOOST_TEST(victim.wait(20s) == exited(0));
     BOOST_TEST(user.request_close(5s).has_value());
@@ -288,8 +290,9 @@ BOOST_AUTO_TEST_CASE(a_row_that_could_not_be_recovered_stays_a_dead_ones)
     BOOST_TEST(user.participants().size() == 2u);
     leave_a_dead_one(name);
     victim.send_line("go");
-    BOOST_REQUIRE(victim.wait_stopped(20s));                     // has the recovery byte, and no row yet
-    BOOST_TEST(opening_as_another(name) == errc::recovery_busy); // took over the dead one's row, and gave it up
+    BOOST_REQUIRE(victim.wait_stopped(20s)); // has the recovery byte, and no row yet
+    // Takes over the dead one's row, and gives it up.
+    answers_in_time(victim, [&] { BOOST_TEST(opening_as_another(name) == errc::recovery_busy); });
     victim.resume();
     BOOST_TEST(victim.wait(20s) == exited(0));
     BOOST_TEST(user.participants().size() == 1u);
