@@ -101,10 +101,17 @@ result<std::uint64_t> allocate(memory_state& memory, std::uint64_t size, std::ui
     auto block = allocate_or_grow(memory, size, alignment, of, until);
     if (block || block.error() != errc::out_of_memory)
         return block;
-    // Dead participants may have what we need; or had it, and somebody else has just recovered for them.
-    if (!memory.in->recover(until))
-        return block;
-    return allocate_or_grow(memory, size, alignment, of, until);
+    // Dead participants may have what we need; or had it, and somebody else has just recovered for them. At last those
+    // whose rows newcomers are taking over.
+    for (auto const recovering : {&attachment::recover_reachable, &attachment::recover})
+    {
+        if (!(memory.in->*recovering)(until))
+            return block;
+        block = allocate_or_grow(memory, size, alignment, of, until);
+        if (block || block.error() != errc::out_of_memory)
+            return block;
+    }
+    return block;
 }
 
 } // namespace atrium::detail

@@ -138,11 +138,15 @@ private:
         return slot;
     }
 
-    // The dead may have what is short; or had it, and somebody else has just recovered for them. So once more, and then
-    // it is short.
+    // The dead may have what is short; or had it, and somebody else has just recovered for them. So once more; and again
+    // when newcomers have recovered for those whose rows they took over; and then it is short.
     void recover_or_fail(error_code shortage)
     {
-        if (std::exchange(recovered_, true) || !memory_.in->recover(until_))
+        if (recoveries_ == 2)
+            fail(shortage, name_);
+        attachment& in   = *memory_.in;
+        auto const  done = recoveries_++ == 0 ? in.recover_reachable(until_) : in.recover(until_);
+        if (!done)
             fail(shortage, name_);
     }
 
@@ -153,12 +157,12 @@ private:
         deadline turn = until_;
         if (memory_.in->ask(by) == liveness::dead)
         {
-            auto const recovered = memory_.in->recover(until_);
+            auto const recovered = memory_.in->recover_reachable(until_);
             if (!recovered)
                 fail(recovered.error(), name_);
             if (!recovered->dead.empty())
                 return;
-            // Its row has another user, who is to recover for it before anything else, and may be stopped.
+            // Its row has another user, or is about to; he recovers for it before anything else, and may be stopped.
             obstacle_ = errc::recovery_busy;
             turn      = until_.earlier(memory_.in->detection_time());
             by        = {};
@@ -174,8 +178,8 @@ private:
     object_type const&   type_;
     named_options const& options_;
     deadline             until_;
-    errc                 obstacle_  = errc::timed_out;
-    bool                 recovered_ = false;
+    errc                 obstacle_   = errc::timed_out;
+    int                  recoveries_ = 0;
 };
 
 memory_state& known_memory(attachment& in) noexcept

@@ -46,7 +46,8 @@ void write_row(participant_row& row, std::uint64_t incarnation)
     std::array<std::uint64_t, 2> text  = {};
     std::memcpy(text.data(), name.data(), std::min(name.size(), sizeof(text) - 1));
     auto const put = [](atomic<std::uint64_t>& field, std::uint64_t value) {
-        field.store(value, std::memory_order_relaxed);
+        // Release R2, pairs with the acquires R2 in participants(): who sees it sees that the user before us is gone.
+        field.store(value, std::memory_order_release);
         ATRIUM_CRASH_POINT("segment.row.field");
     };
     put(row.pid, os::process_id());

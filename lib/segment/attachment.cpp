@@ -242,6 +242,9 @@ liveness attachment::ask(participant_id id) const noexcept
         return liveness::dead;
     if (id == self_)
         return liveness::alive;
+    // Acquire T1, pairs with the release T1 in claim_row(): known to be dead, whoever may hold its byte since.
+    if (impl_->row(id.row()).former.load(std::memory_order_acquire) == id.word())
+        return liveness::dead;
     if (impl_->check_descriptor())
         return liveness::unknown;
     auto const held = impl_->byte_is_held(id.row());
@@ -251,12 +254,38 @@ liveness attachment::ask(participant_id id) const noexcept
     return *held ? liveness::alive : liveness::dead;
 }
 
+namespace {
+
+// The part of a row that is for people.
+void read_for_people(participant_row const& row, participant_info& info)
+{
+    auto const here = os::own_pid_namespace();
+    // Acquires R2, pair with the releases R2 in write_row().
+    auto const          pid         = row.pid.load(std::memory_order_acquire);
+    auto const          device      = row.namespace_device.load(std::memory_order_acquire);
+    auto const          inode       = row.namespace_inode.load(std::memory_order_acquire);
+    auto const          attached_at = row.attached_at.load(std::memory_order_acquire);
+    std::uint64_t const text[2]     = {row.program[0].load(std::memory_order_acquire),
+                                       row.program[1].load(std::memory_order_acquire)};
+    // A newcomer may have written over it: then it has said before that it takes over, or the row was free before.
+    if (row.former.load(std::memory_order_relaxed) == info.id.word() ||
+        row.state.load(std::memory_order_relaxed) != row_word(info.id.incarnation(), row_state::attached))
+        return;
+    std::array<char, sizeof(text) + 1> name = {};
+    std::memcpy(name.data(), text, sizeof(text));
+    info.pid                = static_cast<std::uint32_t>(pid);
+    info.same_pid_namespace = device == here.device && inode == here.inode;
+    info.program            = name.data();
+    info.attached_at        = attached_at;
+}
+
+} // namespace
+
 std::vector<participant_info> attachment::participants() const
 {
     std::vector<participant_info> all;
     if (!os::generation_is(impl_->generation))
         return all;
-    auto const here = os::own_pid_namespace();
     for (std::uint32_t index = 0; index < impl_->identity.participants; ++index)
     {
         participant_row const& row  = impl_->row(index);
@@ -264,17 +293,9 @@ std::vector<participant_info> attachment::participants() const
         if (!is_attached(word))
             continue;
         participant_info info;
-        info.id                 = participant_id(index, word >> 1);
-        info.state              = ask(info.id);
-        info.pid                = static_cast<std::uint32_t>(row.pid.load(std::memory_order_relaxed));
-        info.same_pid_namespace = row.namespace_device.load(std::memory_order_relaxed) == here.device &&
-                                  row.namespace_inode.load(std::memory_order_relaxed) == here.inode;
-        std::uint64_t const                text[2] = {row.program[0].load(std::memory_order_relaxed),
-                                                      row.program[1].load(std::memory_order_relaxed)};
-        std::array<char, sizeof(text) + 1> name    = {};
-        std::memcpy(name.data(), text, sizeof(text));
-        info.program     = name.data();
-        info.attached_at = row.attached_at.load(std::memory_order_relaxed);
+        info.id    = participant_id(index, word >> 1);
+        info.state = ask(info.id);
+        read_for_people(row, info);
         all.push_back(std::move(info));
     }
     return all;

@@ -95,10 +95,12 @@ result<std::uint32_t> attachment::lane()
     std::erase_if(lanes, [](own_lane const& lane) { return lane.in.expired(); });
     lanes.reserve(lanes.size() + 1); // a lane that cannot be noted must not be claimed
     auto index = claim(*this);
-    if (!index)
+    // The dead may have some; a recovery that is under way, by another thread of ours too, is waited for.
+    for (auto const recovering : {&attachment::recover_reachable, &attachment::recover})
     {
-        // The dead may have some; a recovery that is under way, by another thread of ours too, is waited for.
-        static_cast<void>(recover(patience));
+        if (index)
+            break;
+        static_cast<void>((this->*recovering)(patience));
         index = claim(*this);
     }
     if (index)

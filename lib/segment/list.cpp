@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -36,20 +37,28 @@ result<participants_found> find_participants(os::file const& file, detail::segme
         return read.error();
     for (std::uint32_t index = 0; index < identity.participants; ++index)
     {
-        std::uint64_t     word = 0;
-        std::size_t const at   = index * sizeof(detail::participant_row);
-        if (at + sizeof(word) > *read)
+        std::uint64_t     word   = 0;
+        std::uint64_t     former = 0;
+        std::size_t const at     = index * sizeof(detail::participant_row);
+        if (at + sizeof(detail::participant_row) > *read)
             return errc::too_short;
-        std::memcpy(&word, rows.data() + at, sizeof(word));
+        std::memcpy(&word, rows.data() + at + offsetof(detail::participant_row, state), sizeof(word));
+        std::memcpy(&former, rows.data() + at + offsetof(detail::participant_row, former), sizeof(former));
         if (!detail::is_attached(word))
             continue;
+        participant_id const id(index, word >> 1);
+        if (former == id.word()) // its byte may be a newcomer's
+        {
+            found.dead.push_back(id);
+            continue;
+        }
         auto const held = os::is_locked_by_other(file, detail::participant_byte(index), 1);
         if (!held)
             return held.error();
         if (*held)
             ++found.alive;
         else
-            found.dead.emplace_back(index, word >> 1);
+            found.dead.push_back(id);
     }
     return found;
 }

@@ -62,23 +62,57 @@ struct claimed_row
     participant_id former; // the dead user of a row that was taken over
 };
 
+// The user of an attached row whose byte nobody holds is dead for good. That is noted before we hold the byte ourselves:
+// else the dead one would be taken for alive for as long as we stand still. Returns false where he lives.
+result<bool> note_if_dead(attachment::implementation& in, std::uint32_t index, std::uint64_t word)
+{
+    auto const held = in.byte_is_held(index);
+    if (!held)
+        return held;
+    if (*held)
+        return false;
+    if (error_code const error = in.check_descriptor())
+        return {boost::system::in_place_error, error}; // else "nobody holds it" was said of another file
+    // Release T1, pairs with the acquires T1 in ask() and wait_for_newcomers(): all that the dead one did was before. It
+    // may also have left, or have been recovered for, since we looked: then the note is stale, as it says nothing of a
+    // free row.
+    in.row(index).former.store(participant_id(index, word >> 1).word(), std::memory_order_release);
+    ATRIUM_CRASH_POINT("segment.join.noted");
+    return true;
+}
+
 // The life-cycle lock is held: nobody else claims. A byte that is locked belongs to somebody alive, or to a recoverer.
 result<claimed_row> claim_row(attachment::implementation& in, bool dead_ones_too)
 {
     for (std::uint32_t index = 0; index < in.identity.participants; ++index)
     {
-        participant_row& row = in.row(index);
-        if (!dead_ones_too && is_attached(row.state.load(std::memory_order_acquire))) // R1
+        participant_row&    row  = in.row(index);
+        std::uint64_t const seen = row.state.load(std::memory_order_acquire); // R1
+        if (!dead_ones_too && is_attached(seen))
             continue;
         ATRIUM_CRASH_POINT("segment.join.row_seen");
+        if (is_attached(seen))
+        {
+            auto const dead = note_if_dead(in, index, seen);
+            if (!dead)
+                return dead.error();
+            if (!*dead)
+                continue;
+        }
         auto const locked = os::try_lock(*in.file, participant_byte(index));
         if (!locked)
             return locked.error();
         if (!*locked)
             continue;
         // Only now: its user may have left, or have been recovered for, until we had the byte; then nobody is dead.
-        std::uint64_t const seen = row.state.load(std::memory_order_acquire); // R1
+        std::uint64_t const now = row.state.load(std::memory_order_acquire); // R1
+        claimed_row         claimed;
+        if (is_attached(now))
+            claimed.former = participant_id(index, now >> 1);
         ATRIUM_CRASH_POINT("segment.join.byte_locked");
+        // T1. The first that is written to the row: a stale note must not be there when the row is attached.
+        row.former.store(claimed.former.word(), std::memory_order_release);
+        ATRIUM_CRASH_POINT("segment.join.former_settled");
         // Relaxed: only the holder of the life-cycle lock draws a number.
         std::uint64_t const incarnation = in.header().next_incarnation.load(std::memory_order_relaxed);
         if (incarnation == 0 || incarnation > participant_id::last_incarnation)
@@ -86,10 +120,7 @@ result<claimed_row> claim_row(attachment::implementation& in, bool dead_ones_too
         in.header().next_incarnation.store(incarnation + 1, std::memory_order_relaxed);
         ATRIUM_CRASH_POINT("segment.join.incarnation_drawn");
         write_row(row, incarnation);
-        claimed_row claimed;
         claimed.self = participant_id(index, incarnation);
-        if (is_attached(seen))
-            claimed.former = participant_id(index, seen >> 1);
         return claimed;
     }
     return errc::too_many_participants;
@@ -146,7 +177,8 @@ bool is_full(locked_file const& opening) noexcept
     return true;
 }
 
-// Traces of the dead are removed by whoever comes next; a row that was taken over must be clean before it is used.
+// Traces of the dead are removed by whoever comes next; a row that was taken over must be clean before it is used. Other
+// newcomers are not waited for.
 error_code recover_after_join(attachment& handle, deadline until)
 {
     // Relaxed: another thread that recovers for this row at the moment is waited for in recover().
@@ -155,7 +187,7 @@ error_code recover_after_join(attachment& handle, deadline until)
         handle.tend();
         return {};
     }
-    auto const recovered = handle.recover(until);
+    auto const recovered = handle.recover_reachable(until);
     return recovered ? error_code() : recovered.error();
 }
 

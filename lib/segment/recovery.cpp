@@ -125,10 +125,14 @@ void clear_rows(attachment::implementation& in, participant_id self, dead_set co
 {
     for (participant_id const id : dead.dead())
     {
+        participant_row& row = in.row(id.row());
+        // Release T1: whoever waits for a row's taking over sees what was recovered.
+        row.former.store(0, std::memory_order_release);
+        ATRIUM_CRASH_POINT("segment.recover.former_cleared");
         if (id.row() == self.row())
-            continue; // it was taken over
+            continue; // we took it over
         // Release R1: whoever takes the row next sees everything that was recovered.
-        in.row(id.row()).state.store(row_word(id.incarnation(), row_state::free), std::memory_order_release);
+        row.state.store(row_word(id.incarnation(), row_state::free), std::memory_order_release);
         ATRIUM_CRASH_POINT("segment.recover.row_cleared");
     }
     in.former.store(0, std::memory_order_relaxed);
@@ -181,6 +185,7 @@ error_code recover_locked(attachment& of, deadline turn, deadline until, recover
     return {};
 }
 
+// For the dead whose rows nobody alive has taken over.
 result<recovery_report> recover_within(attachment& of, deadline turn, deadline until)
 {
     if (error_code const error = of.usable())
@@ -201,11 +206,69 @@ result<recovery_report> recover_within(attachment& of, deadline turn, deadline u
     return report;
 }
 
+// A row with a former user and a byte that is held belongs to a newcomer that has still to recover for that user: nobody
+// else can, and it may be stopped. Returns whether there were any: one may have died meanwhile.
+result<bool> wait_for_newcomers(attachment::implementation& in, participant_id self, deadline until)
+{
+    bool met = false;
+    for (std::uint32_t index = 0; index < in.identity.participants; ++index)
+    {
+        participant_row const& row = in.row(index);
+        while (index != self.row() && row.former.load(std::memory_order_acquire) != 0 && // T1
+               is_attached(row.state.load(std::memory_order_acquire)))                   // R1
+        {
+            met             = true;
+            auto const held = in.byte_is_held(index);
+            if (!held)
+                return held;
+            if (!*held)
+                break; // dead by now, or not there yet: ours to recover for
+            if (until.passed())
+                return errc::recovery_busy;
+            std::this_thread::sleep_for(1ms);
+        }
+    }
+    return met;
+}
+
+void add(recovery_report& sum, recovery_report const& more)
+{
+    sum.dead.insert(sum.dead.end(), more.dead.begin(), more.dead.end());
+    sum.operations_rolled_back += more.operations_rolled_back;
+    sum.blocks_reclaimed += more.blocks_reclaimed;
+    sum.bytes_reclaimed += more.bytes_reclaimed;
+    sum.lanes_released += more.lanes_released;
+    sum.holds_released += more.holds_released;
+    sum.objects_abandoned += more.objects_abandoned;
+    sum.objects_destroyed += more.objects_destroyed;
+    sum.objects_pending += more.objects_pending;
+    sum.duration += more.duration;
+}
+
 } // namespace
 
 } // namespace detail
 
 result<recovery_report> attachment::recover(deadline until)
+{
+    recovery_report sum;
+    for (bool again = false;; again = true)
+    {
+        auto const report = detail::recover_within(*this, until, until);
+        if (!report)
+            return report.error();
+        detail::add(sum, *report);
+        auto const met = detail::wait_for_newcomers(*impl_, self_, until);
+        if (!met)
+            return met.error();
+        if (!*met)
+            return sum;
+        if (again && until.passed())
+            return errc::recovery_busy; // once more has been tried already
+    }
+}
+
+result<recovery_report> attachment::recover_reachable(deadline until)
 {
     return detail::recover_within(*this, until, until);
 }

@@ -201,9 +201,10 @@ void print_participants(std::vector<participant_info> const& participants)
     std::cout << "\nParticipants: " << (participants.empty() ? "none" : std::to_string(participants.size())) << '\n';
     table all({{"ID"}, {"STATE"}, {"PID", true}, {"PROGRAM"}, {"ATTACHED"}, {"NOTES"}});
     for (participant_info const& p : participants)
-        all.add({std::to_string(p.id.row()) + "/" + std::to_string(p.id.incarnation()), word(p.state),
-                 std::to_string(p.pid), printable(p.program), moment_text(p.attached_at),
-                 p.same_pid_namespace ? "" : "pid of another namespace"});
+        all.add(
+            {std::to_string(p.id.row()) + "/" + std::to_string(p.id.incarnation()), word(p.state),
+             p.pid == 0 ? "" : std::to_string(p.pid), printable(p.program), moment_text(p.attached_at),
+             p.pid == 0 ? "its place is being taken over" : (p.same_pid_namespace ? "" : "pid of another namespace")});
     if (!all.empty())
         all.print(std::cout, 2);
 }

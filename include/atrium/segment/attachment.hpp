@@ -89,8 +89,8 @@ public:
     /// \par Errors  `out_of_memory`, `descriptor_lost`
     [[nodiscard]] error_code commit(std::uint64_t end) noexcept;
 
-    /// Asks the kernel whether a participant lives. One or two system calls; a stopped or slow process is alive.
-    /// In a forked child: unknown.
+    /// Asks the kernel whether a participant lives. Some system calls, none for one that has left or whose row is being
+    /// taken over; a stopped or slow process is alive. In a forked child: unknown.
     [[nodiscard]] liveness ask(participant_id id) const noexcept;
 
     /// True when the id is no longer the user of its row: no system call, and false says nothing.
@@ -109,9 +109,16 @@ public:
             look_again(now);
     }
 
-    /// Recovers for all dead participants.
-    /// \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
+    /// Recovers for all dead participants; waits for newcomers that have still to recover for those whose rows they
+    /// took over.
+    /// \par Errors  `recovery_busy`, also after others of the dead were recovered for; `forked`, `read_only`,
+    /// `descriptor_lost`
     [[nodiscard]] result<recovery_report> recover(deadline until);
+
+    /// The same, but for those whose rows newcomers are taking over: of them nobody is waited for. Who needs what the
+    /// dead had tries this first.
+    /// \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
+    [[nodiscard]] result<recovery_report> recover_reachable(deadline until);
 
     /// Adds a callback; lives until `remove_callback`.
     std::uint64_t add_callback(recovery_callback callback);

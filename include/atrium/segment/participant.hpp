@@ -50,7 +50,8 @@ enum class liveness
     unknown, ///< this process lost its descriptor and cannot ask
 };
 
-/// A participant, for people and tools; the pid is information, nothing depends on it.
+/// A participant, for people and tools; the pid is information, nothing depends on it. Of a dead one whose row a newcomer
+/// is taking over only `id` and `state` are known.
 struct participant_info
 {
     participant_id id;

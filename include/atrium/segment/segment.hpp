@@ -126,8 +126,9 @@ public:
     [[nodiscard]] result<> request_close(deadline until);
 
     /// Removes the traces of dead participants now, rather than when somebody's wait notices.
-    /// \par Errors  `recovery_busy`: another process is at it past the deadline; `forked`, `read_only`,
-    /// `descriptor_lost`
+    /// \par Errors  `recovery_busy`: another process is at it past the deadline, or has taken the row of a dead one over
+    /// and has still to recover for it (what could be done for others was done, and reported to callbacks); `forked`,
+    /// `read_only`, `descriptor_lost`
     [[nodiscard]] result<recovery_report> recover(deadline until) { return attachment_->recover(until); }
 
     /// How many recoveries the segment has seen.

@@ -108,6 +108,7 @@ enum class row_state : std::uint64_t
 };
 
 /// One participant. Written by its process only, under its own byte lock; by a recoverer once it holds that lock.
+/// `former` also by a joiner, under the life-cycle lock.
 struct participant_row
 {
     /// incarnation * 2 + row_state. Decides; the rest is for people.
@@ -117,8 +118,12 @@ struct participant_row
     atomic<std::uint64_t> namespace_inode{0};
     atomic<std::uint64_t> attached_at{0};
     atomic<std::uint64_t> program[2] = {};
+
+    /// participant_id::word() of a user of this row that is known to be dead and is being taken over; 0 otherwise. Means
+    /// something only while `state` says attached.
+    atomic<std::uint64_t> former{0};
 };
-static_assert(sizeof(participant_row) == 128);
+static_assert(sizeof(participant_row) == 128 && offsetof(participant_row, former) == 56);
 
 /// One thread's place. Claimed by compare-and-swap of `owner` from 0; given back by its participant or a recoverer.
 struct lane_row
