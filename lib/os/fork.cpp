@@ -119,6 +119,11 @@ bool generation_is(std::uint64_t generation) noexcept
     return state().generation->load(std::memory_order_relaxed) == generation;
 }
 
+std::atomic<std::uint64_t> const& generation_word()
+{
+    return *state().generation;
+}
+
 void at_fork(void (*prepare_handler)(), void (*parent_handler)(), void (*child_handler)())
 {
     static_cast<void>(state()); // our own handlers first: they are prepared last

@@ -2,6 +2,7 @@
 /// What keeps a forked child from holding its parent's descriptors, mappings and locks.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 
@@ -31,6 +32,9 @@ void forget_descriptor(std::uint64_t note) noexcept;
 
 /// True while this is still the process in which `process_generation()` gave that value.
 [[nodiscard]] bool generation_is(std::uint64_t generation) noexcept;
+
+/// The word that `generation_is` compares; always there.
+[[nodiscard]] std::atomic<std::uint64_t> const& generation_word();
 
 /// Adds handlers that run around a fork; the ones added last are prepared first.
 void at_fork(void (*prepare)(), void (*parent)(), void (*child)());

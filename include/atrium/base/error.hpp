@@ -39,12 +39,15 @@ enum class errc
     read_only,             ///< The segment was attached for looking only.
 
     // Memory.
-    out_of_memory,      ///< No memory: the maximum size is reached, or the machine has no more.
-    not_owned,          ///< The block is not in use under that owner.
-    directory_full,     ///< All entries for named objects are taken.
-    type_mismatch,      ///< The named object is of another type, size, alignment or version.
-    under_construction, ///< The named object is being constructed by a living process, and the deadline passed.
-    too_many_owners,    ///< An object has made all the sub-owners it can make.
+    out_of_memory,       ///< No memory: the maximum size is reached, or the machine has no more.
+    not_owned,           ///< The block is not in use under that owner.
+    directory_full,      ///< All entries for named objects are taken.
+    type_mismatch,       ///< The named object is of another type, size, alignment or version.
+    under_construction,  ///< The named object is being constructed by a living process, and the deadline passed.
+    too_many_owners,     ///< An object has made all the sub-owners it can make.
+    exhausted,           ///< All places of the pool are taken.
+    expired,             ///< The object is gone, or was never whole.
+    too_many_references, ///< More references to one object than can be counted.
 
     // Waiting and peers.
     timed_out,     ///< The deadline passed.
