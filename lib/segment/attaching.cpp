@@ -73,13 +73,28 @@ error_code validate_parts(attachment const& handle)
     return {};
 }
 
-void attach_parts(attachment& handle)
+error_code attach_parts(attachment& handle)
 {
-    for (part const& p : all_parts())
+    try
     {
-        if (p.attach != nullptr && handle.area_of(p.id))
-            handle.insides().local_states.at(static_cast<std::size_t>(p.id)) = p.attach(handle);
+        for (part const& p : all_parts())
+        {
+            if (p.attach != nullptr && handle.area_of(p.id))
+                handle.insides().local_states.at(static_cast<std::size_t>(p.id)) = p.attach(handle);
+        }
+        return {};
     }
+    catch (system_error const& error)
+    {
+        return error.code();
+    }
+}
+
+void prefault_all(attachment const& handle) noexcept
+{
+    area_bytes const sparse = sparse_bytes(handle.insides().identity);
+    os::prefault(handle.base(), sparse.offset);
+    os::prefault(handle.base() + handle.data_offset(), handle.committed() - handle.data_offset());
 }
 
 } // namespace atrium::detail

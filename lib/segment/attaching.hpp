@@ -37,6 +37,10 @@ void write_row(participant_row& row, std::uint64_t incarnation);
 [[nodiscard]] error_code validate_parts(attachment const& handle);
 
 /// Lets the parts make what they keep in this process.
-void attach_parts(attachment& handle);
+/// \par Errors  what they throw
+[[nodiscard]] error_code attach_parts(attachment& handle);
+
+/// Makes all pages present, but for those of the sparse tables.
+void prefault_all(attachment const& handle) noexcept;
 
 } // namespace atrium::detail

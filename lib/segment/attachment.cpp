@@ -58,9 +58,9 @@ participant_row& attachment::implementation::row(std::uint32_t index) const noex
     return rows[index];
 }
 
-detail::lane_row& attachment::implementation::lane(std::uint32_t index) const noexcept
+lane_row& attachment::implementation::lane(std::uint32_t index) const noexcept
 {
-    auto* const rows = reinterpret_cast<detail::lane_row*>(mapping.data() + identity.lanes_offset);
+    auto* const rows = reinterpret_cast<lane_row*>(mapping.data() + identity.lanes_offset);
     return rows[index];
 }
 
@@ -92,13 +92,19 @@ result<bool> attachment::implementation::byte_is_held(std::uint32_t row) const n
 
 std::shared_ptr<attachment> attachment_access::make(std::unique_ptr<attachment::implementation> in)
 {
-    auto        handle      = std::make_shared<attachment>(std::move(in));
-    auto const& insides     = handle->insides();
-    handle->base_           = insides.mapping.data();
-    handle->maximum_size_   = insides.identity.maximum_size;
-    handle->data_offset_    = insides.identity.data_offset;
-    handle->flat_           = insides.has(detail::flag_flat);
-    handle->detection_time_ = std::chrono::nanoseconds(insides.identity.detection_time);
+    auto        handle         = std::make_shared<attachment>(std::move(in));
+    auto const& insides        = handle->insides();
+    handle->base_              = insides.mapping.data();
+    handle->maximum_size_      = insides.identity.maximum_size;
+    handle->data_offset_       = insides.identity.data_offset;
+    handle->generation_word_   = &os::generation_word();
+    handle->generation_        = insides.generation;
+    handle->sparse_size_       = detail::sparse_bytes(insides.identity).size;
+    handle->lanes_             = &insides.lane(0);
+    handle->lane_count_        = static_cast<std::uint32_t>(detail::lane_rows(insides.identity));
+    handle->participant_count_ = insides.identity.participants;
+    handle->flat_              = insides.has(detail::flag_flat);
+    handle->detection_time_    = std::chrono::nanoseconds(insides.identity.detection_time);
     return handle;
 }
 
@@ -181,14 +187,17 @@ attachment::~attachment()
     detail::forget(*this);
     if (!is_read_only())
     {
-        bool       clean = in.former.load(std::memory_order_relaxed) == 0; // else its row is still to be recovered
+        // Else all that is in its row is still to be recovered, and none of it is ours.
+        bool const own   = in.former.load(std::memory_order_relaxed) == 0;
+        bool       clean = own;
         auto const parts = detail::all_parts();
-        for (auto p = parts.rbegin(); p != parts.rend(); ++p)
+        for (auto p = parts.rbegin(); own && p != parts.rend(); ++p)
         {
             if (p->leave != nullptr && area_of(p->id))
                 clean = !p->leave(*this) && clean;
         }
-        detail::release_lanes_of(*this);
+        if (clean)
+            detail::release_lanes_of(*this); // else whoever recovers finds what they kept
         leave(in, self_, clean);
     }
     if (in.check_descriptor())
@@ -196,6 +205,12 @@ attachment::~attachment()
 }
 
 // ---- looking -----------------------------------------------------------------------------------------------------
+
+std::uint64_t attachment::recoveries() const noexcept
+{
+    return impl_->header().recoveries.load(
+        std::memory_order_relaxed); // a number to compare; nothing is read because of it
+}
 
 std::uint64_t attachment::committed() const noexcept
 {
@@ -206,23 +221,29 @@ std::uint64_t attachment::committed() const noexcept
     return flat_ ? impl_->limit_to_file(said) : said;
 }
 
-result<area_bytes> attachment::area_of(part_id part) const noexcept
+namespace {
+
+result<area_bytes> find_area(detail::segment_identity const& identity, part_id part, detail::area_kind kind) noexcept
 {
-    detail::segment_identity const& identity = impl_->identity;
     for (std::uint32_t n = 0; n < identity.area_count; ++n)
     {
         detail::area const& a = identity.areas[n];
-        if (a.part == static_cast<std::uint32_t>(part))
+        if (a.part == static_cast<std::uint32_t>(part) && a.kind == kind)
             return area_bytes{a.offset, a.size};
     }
     return errc::flat_segment;
 }
 
-error_code attachment::usable() const noexcept
+} // namespace
+
+result<area_bytes> attachment::area_of(part_id part) const noexcept
 {
-    if (!os::generation_is(impl_->generation))
-        return errc::forked;
-    return is_read_only() ? make_error_code(errc::read_only) : error_code();
+    return find_area(impl_->identity, part, detail::area_kind::whole);
+}
+
+result<area_bytes> attachment::sparse_area_of(part_id part) const noexcept
+{
+    return find_area(impl_->identity, part, detail::area_kind::sparse);
 }
 
 bool attachment::has_left(participant_id id) const noexcept
@@ -234,6 +255,22 @@ bool attachment::has_left(participant_id id) const noexcept
     return word != row_word(id.incarnation(), row_state::attached);
 }
 
+bool attachment::is_settled(participant_id id) const noexcept
+{
+    if (id.row() >= impl_->identity.participants || !os::generation_is(impl_->generation))
+        return true;
+    auto const&         row  = impl_->row(id.row());
+    std::uint64_t const word = row.state.load(std::memory_order_acquire); // R1
+    if (!is_attached(word))
+        return true; // nobody leaves a row, or is recovered for, with something left to do
+    if (word == row_word(id.incarnation(), row_state::attached))
+        return false;
+    // Acquire T1, pairs with the releases T1 and T2: who took the row over has said so before, and whoever recovered
+    // for the former user, and for those before, has said so afterwards.
+    std::uint64_t const former = row.former.load(std::memory_order_acquire);
+    return former == 0 || (former & detail::former_recovered) != 0;
+}
+
 liveness attachment::ask(participant_id id) const noexcept
 {
     if (!os::generation_is(impl_->generation))
@@ -243,7 +280,7 @@ liveness attachment::ask(participant_id id) const noexcept
     if (id == self_)
         return liveness::alive;
     // Acquire T1, pairs with the release T1 in claim_row(): known to be dead, whoever may hold its byte since.
-    if (impl_->row(id.row()).former.load(std::memory_order_acquire) == id.word())
+    if (detail::is_former(impl_->row(id.row()).former.load(std::memory_order_acquire), id))
         return liveness::dead;
     if (impl_->check_descriptor())
         return liveness::unknown;
@@ -268,7 +305,7 @@ void read_for_people(participant_row const& row, participant_info& info)
     std::uint64_t const text[2]     = {row.program[0].load(std::memory_order_acquire),
                                        row.program[1].load(std::memory_order_acquire)};
     // A newcomer may have written over it: then it has said before that it takes over, or the row was free before.
-    if (row.former.load(std::memory_order_relaxed) == info.id.word() ||
+    if (detail::is_former(row.former.load(std::memory_order_relaxed), info.id) ||
         row.state.load(std::memory_order_relaxed) != row_word(info.id.incarnation(), row_state::attached))
         return;
     std::array<char, sizeof(text) + 1> name = {};
@@ -327,6 +364,15 @@ error_code attachment::commit(std::uint64_t end) noexcept
     {}
     ATRIUM_CRASH_POINT("segment.commit.after_store");
     return {};
+}
+
+error_code attachment::commit_sparse(area_bytes piece) noexcept
+{
+    if (error_code const error = usable())
+        return error;
+    if (error_code const error = impl_->check_descriptor())
+        return error;
+    return os::commit(*impl_->file, piece.offset, piece.offset + piece.size);
 }
 
 std::uint64_t attachment::add_callback(recovery_callback callback)

@@ -25,7 +25,7 @@ void construct_tables(attachment::implementation& in)
     header->committed.store(in.identity.initial_size, std::memory_order_relaxed);
     for (std::uint32_t index = 0; index < in.identity.participants; ++index)
         new (&in.row(index)) participant_row;
-    for (std::uint32_t index = 0; index < in.identity.lanes; ++index)
+    for (std::uint32_t index = 0; index < lane_rows(in.identity); ++index)
         new (&in.lane(index)) lane_row;
 }
 
@@ -74,15 +74,25 @@ result<std::shared_ptr<attachment>> make_and_publish(std::shared_ptr<os::file> c
     attachment_access::set_self(*handle, claimed);
     if (error_code const error = format_parts(*handle, options))
         return error;
-    attach_parts(*handle);
+    if (error_code const error = attach_parts(*handle))
+        return error;
     if (options.prefault)
-        os::prefault(handle->base(), handle->committed());
+        prefault_all(*handle);
     ATRIUM_CRASH_POINT("segment.create.before_publish");
     if (error_code const error = os::publish(*file, file_name))
         return error;
     handle->insides().published = true;
     ATRIUM_CRASH_POINT("segment.create.published");
     return handle;
+}
+
+// All but the sparse tables.
+error_code commit_fixed(os::file const& file, segment_identity const& identity)
+{
+    area_bytes const sparse = sparse_bytes(identity);
+    if (error_code const error = os::commit(file, 0, sparse.offset))
+        return error;
+    return os::commit(file, identity.data_offset, identity.initial_size);
 }
 
 result<std::shared_ptr<attachment>> create_once(std::string const& file_name, segment_options const& options)
@@ -97,7 +107,7 @@ result<std::shared_ptr<attachment>> create_once(std::string const& file_name, se
     if (!created)
         return created.error();
     auto const file = std::make_shared<os::file>(std::move(*created));
-    if (error_code const error = os::commit(*file, 0, identity->initial_size))
+    if (error_code const error = commit_fixed(*file, *identity))
         return error;
     ATRIUM_CRASH_POINT("segment.create.committed");
     auto const status = os::status_of(*file);

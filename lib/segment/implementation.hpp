@@ -49,7 +49,7 @@ struct attachment::implementation
 
     [[nodiscard]] detail::segment_header&  header() const noexcept;
     [[nodiscard]] detail::participant_row& row(std::uint32_t index) const noexcept;
-    [[nodiscard]] detail::lane_row&        lane(std::uint32_t index) const noexcept;
+    [[nodiscard]] lane_row&                lane(std::uint32_t index) const noexcept;
     [[nodiscard]] bool has(detail::segment_flag flag) const noexcept { return (identity.flags & flag) != 0; }
 
     /// Success while the stored descriptor is still ours.

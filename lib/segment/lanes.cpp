@@ -34,6 +34,15 @@ void give_back(attachment& in, std::uint32_t index, participant_id self) noexcep
     ATRIUM_CRASH_POINT("segment.lane.given_back");
 }
 
+void end_in_parts(attachment& in, std::uint32_t index) noexcept
+{
+    for (detail::part const& p : detail::all_parts())
+    {
+        if (p.end_lane != nullptr && in.area_of(p.id))
+            p.end_lane(in, index);
+    }
+}
+
 // True once this thread's list below is gone; trivially destructible, so that it may be read even then.
 thread_local bool lanes_are_gone = false;
 
@@ -51,7 +60,10 @@ struct thread_lanes
         for (own_lane const& lane : lanes)
         {
             if (auto const in = lane.in.lock(); in && !in->usable())
+            {
+                end_in_parts(*in, lane.index);
                 give_back(*in, lane.index, lane.self);
+            }
         }
     }
 };
@@ -60,8 +72,7 @@ thread_local thread_lanes of_this_thread;
 
 result<std::uint32_t> claim(attachment& in)
 {
-    std::uint32_t const count = in.insides().identity.lanes;
-    for (std::uint32_t index = 0; index < count; ++index)
+    for (std::uint32_t index = in.insides().identity.participants; index < in.lane_count(); ++index)
     {
         auto&         owner    = in.insides().lane(index).owner;
         std::uint64_t expected = 0;
@@ -96,11 +107,9 @@ result<std::uint32_t> attachment::lane()
     lanes.reserve(lanes.size() + 1); // a lane that cannot be noted must not be claimed
     auto index = claim(*this);
     // The dead may have some; a recovery that is under way, by another thread of ours too, is waited for.
-    for (auto const recovering : {&attachment::recover_reachable, &attachment::recover})
+    if (!index)
     {
-        if (index)
-            break;
-        static_cast<void>((this->*recovering)(patience));
+        static_cast<void>(recover(patience));
         index = claim(*this);
     }
     if (index)
@@ -110,14 +119,14 @@ result<std::uint32_t> attachment::lane()
 
 void detail::release_lanes_of(attachment& leaving) noexcept
 {
-    for (std::uint32_t index = 0; index < leaving.insides().identity.lanes; ++index)
+    for (std::uint32_t index = leaving.insides().identity.participants; index < leaving.lane_count(); ++index)
         give_back(leaving, index, leaving.self());
 }
 
 std::size_t detail::release_dead_lanes(attachment& in, dead_set const& dead) noexcept
 {
     std::size_t released = 0;
-    for (std::uint32_t index = 0; index < in.insides().identity.lanes; ++index)
+    for (std::uint32_t index = in.insides().identity.participants; index < in.lane_count(); ++index)
     {
         auto&         owner = in.insides().lane(index).owner;
         std::uint64_t word  = owner.load(std::memory_order_acquire); // L1

@@ -14,9 +14,10 @@ namespace atrium::detail {
 
 namespace {
 
-constexpr std::uint64_t      default_maximum = std::uint64_t{1} << 30;
-constexpr std::uint64_t      area_alignment  = 64;
-constexpr std::uint64_t      minimum_data    = 16u << 10; // bytes for the heap that a new segment has at least
+constexpr std::uint64_t      default_maximum   = std::uint64_t{1} << 30;
+constexpr std::uint64_t      area_alignment    = 64;
+constexpr std::uint32_t      max_named_objects = 65535;     // their number and one more fit 16 bits
+constexpr std::uint64_t      minimum_data      = 16u << 10; // bytes for the heap that a new segment has at least
 constexpr std::chrono::hours longest_detection_time{1};
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t to) noexcept
@@ -33,7 +34,7 @@ constexpr bool fits(std::uint64_t offset, std::uint64_t size, std::uint64_t limi
 bool in_range(segment_options const& o) noexcept
 {
     return o.participants >= 1 && o.participants <= max_participants && o.lanes >= 1 && o.lanes <= max_lanes &&
-           o.named_objects >= 1 && o.named_objects <= 65536 && o.detection_time.count() >= 1 &&
+           o.named_objects >= 1 && o.named_objects <= max_named_objects && o.detection_time.count() >= 1 &&
            o.detection_time <= longest_detection_time && (o.permissions & ~0777u) == 0;
 }
 
@@ -43,26 +44,37 @@ std::uint32_t flags_of(segment_options const& o) noexcept
            (o.huge_pages ? std::uint32_t{flag_huge_pages} : 0u) | (o.prefault ? std::uint32_t{flag_prefault} : 0u);
 }
 
-// Hands out the fixed tables one after the other; returns the end of the last.
+void add_area(segment_identity& identity, std::uint64_t& at, part_id part, area_kind kind, std::uint64_t size)
+{
+    area& a  = identity.areas[identity.area_count++];
+    a.part   = static_cast<std::uint32_t>(part);
+    a.kind   = kind;
+    a.offset = at;
+    a.size   = size;
+    at += size;
+}
+
+// Hands out the fixed tables one after the other, the sparse ones last; returns the end of the last.
 std::uint64_t place_tables(segment_identity& identity, segment_options const& options)
 {
     std::uint64_t at             = header_size;
     identity.participants_offset = at;
     at += std::uint64_t{identity.participants} * sizeof(participant_row);
     identity.lanes_offset = at;
-    at += std::uint64_t{identity.lanes} * sizeof(lane_row);
+    at += lane_rows(identity) * sizeof(lane_row);
     if (options.flat)
         return at;
     for (part const& p : all_parts())
     {
-        if (p.area_size == nullptr)
-            continue;
-        at       = round_up(at, area_alignment);
-        area& a  = identity.areas[identity.area_count++];
-        a.part   = static_cast<std::uint32_t>(p.id);
-        a.offset = at;
-        a.size   = p.area_size(options);
-        at += a.size;
+        at = round_up(at, area_alignment);
+        if (p.area_size != nullptr)
+            add_area(identity, at, p.id, area_kind::whole, p.area_size(options));
+    }
+    for (part const& p : all_parts())
+    {
+        at = round_up(at, identity.page_size);
+        if (p.sparse_size != nullptr)
+            add_area(identity, at, p.id, area_kind::sparse, round_up(p.sparse_size(options), identity.page_size));
     }
     return at;
 }
@@ -85,9 +97,13 @@ bool tables_are_sound(segment_identity const& i) noexcept
                  i.lanes >= 1 && i.lanes <= max_lanes && i.area_count <= max_areas &&
                  follows(at, i.participants_offset, std::uint64_t{i.participants} * sizeof(participant_row),
                          alignof(participant_row), end) &&
-                 follows(at, i.lanes_offset, std::uint64_t{i.lanes} * sizeof(lane_row), alignof(lane_row), end);
+                 follows(at, i.lanes_offset, lane_rows(i) * sizeof(lane_row), alignof(lane_row), end);
     for (std::uint32_t n = 0; sound && n < i.area_count; ++n)
-        sound = follows(at, i.areas[n].offset, i.areas[n].size, area_alignment, end);
+    {
+        area const&         a     = i.areas[n];
+        std::uint64_t const align = a.kind == area_kind::whole ? area_alignment : i.page_size;
+        sound                     = a.kind <= area_kind::sparse && follows(at, a.offset, a.size, align, end);
+    }
     return sound;
 }
 
@@ -111,6 +127,22 @@ std::string file_name_prefix(std::string_view domain)
     return prefix;
 }
 
+area_bytes sparse_bytes(segment_identity const& identity) noexcept
+{
+    for (std::uint32_t n = 0; n < identity.area_count; ++n)
+    {
+        area const& a = identity.areas[n];
+        if (a.kind == area_kind::sparse) // the last, up to the data
+            return {a.offset, identity.data_offset - a.offset};
+    }
+    return {identity.data_offset, 0};
+}
+
+std::uint64_t usable_maximum(segment_identity const& identity) noexcept
+{
+    return identity.maximum_size - sparse_bytes(identity).size;
+}
+
 result<segment_identity> make_identity(segment_options const& options)
 {
     if (!in_range(options))
@@ -123,18 +155,19 @@ result<segment_identity> make_identity(segment_options const& options)
     std::uint64_t const page = os::page_size();
     identity.page_size       = static_cast<std::uint32_t>(page);
     std::copy(id.begin(), id.end(), identity.creation_id);
-    identity.detection_time = static_cast<std::uint64_t>(std::chrono::nanoseconds(options.detection_time).count());
-    identity.participants   = options.participants;
-    identity.lanes          = options.lanes;
-    identity.holders_limit  = options.holders_limit;
-    identity.flags          = flags_of(options);
-    identity.owner          = os::effective_user();
-    identity.data_offset    = round_up(place_tables(identity, options), page);
-    identity.initial_size =
-        round_up(std::max<std::uint64_t>(options.size, identity.data_offset + (options.flat ? 0 : minimum_data)), page);
+    identity.detection_time    = static_cast<std::uint64_t>(std::chrono::nanoseconds(options.detection_time).count());
+    identity.participants      = options.participants;
+    identity.lanes             = options.lanes;
+    identity.holders_limit     = options.holders_limit;
+    identity.flags             = flags_of(options);
+    identity.owner             = os::effective_user();
+    identity.data_offset       = round_up(place_tables(identity, options), page);
+    std::uint64_t const sparse = sparse_bytes(identity).size; // does not count: most of it never gets memory
+    identity.initial_size      = round_up(
+             std::max<std::uint64_t>(options.size + sparse, identity.data_offset + (options.flat ? 0 : minimum_data)), page);
     std::uint64_t const wanted =
         options.maximum_size != 0 ? options.maximum_size : std::max<std::uint64_t>(options.size, default_maximum);
-    identity.maximum_size = round_up(std::max(wanted, identity.initial_size), page);
+    identity.maximum_size = round_up(std::max(wanted + sparse, identity.initial_size), page);
     identity.crc          = checksum(identity);
     return identity;
 }

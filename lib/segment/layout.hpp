@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atrium/base/result.hpp>
+#include <atrium/segment/attachment.hpp>
 #include <atrium/segment/detail/layout.hpp>
 #include <atrium/segment/segment.hpp>
 
@@ -17,6 +18,18 @@ namespace atrium::detail {
 
 /// What all such names of a domain begin with; of all domains where it is empty.
 [[nodiscard]] std::string file_name_prefix(std::string_view domain);
+
+/// How many lanes have rows: one for each participant, then those that threads claim.
+[[nodiscard]] constexpr std::uint64_t lane_rows(segment_identity const& identity) noexcept
+{
+    return std::uint64_t{identity.participants} + identity.lanes;
+}
+
+/// The bytes in front of the data that get their memory piece by piece.
+[[nodiscard]] area_bytes sparse_bytes(segment_identity const& identity) noexcept;
+
+/// The size that the segment may grow to, as its creator and users mean it: without the sparse bytes.
+[[nodiscard]] std::uint64_t usable_maximum(segment_identity const& identity) noexcept;
 
 /// Lays a new segment out.
 /// \par Errors  `invalid_argument`, `too_large`

@@ -47,7 +47,7 @@ result<participants_found> find_participants(os::file const& file, detail::segme
         if (!detail::is_attached(word))
             continue;
         participant_id const id(index, word >> 1);
-        if (former == id.word()) // its byte may be a newcomer's
+        if (detail::is_former(former, id)) // its byte may be a newcomer's
         {
             found.dead.push_back(id);
             continue;
@@ -80,8 +80,8 @@ error_code look_at(std::string const& file_name, segment_summary& summary)
     auto const header = detail::read_header_of(*file);
     if (!header)
         return header.error();
-    summary.size            = header->committed;
-    summary.maximum_size    = header->identity.maximum_size;
+    summary.size            = header->committed - detail::sparse_bytes(header->identity).size;
+    summary.maximum_size    = detail::usable_maximum(header->identity);
     summary.kept            = (header->identity.flags & detail::flag_keep) != 0;
     summary.flat            = (header->identity.flags & detail::flag_flat) != 0;
     summary.close_requested = (header->status & detail::status_close_requested) != 0;

@@ -28,7 +28,7 @@ error_code check_opener(locked_file const& opening, segment_options const& optio
     segment_identity const& identity = opening.header.identity;
     if (!options.any_owner && identity.owner != opening.status.owner)
         return errc::wrong_owner; // copied or given away; or the creator is in another user namespace
-    return options.maximum_size > identity.maximum_size ? make_error_code(errc::larger_maximum) : error_code();
+    return options.maximum_size > usable_maximum(identity) ? make_error_code(errc::larger_maximum) : error_code();
 }
 
 error_code check_admission(attachment::implementation& in)
@@ -73,7 +73,7 @@ result<bool> note_if_dead(attachment::implementation& in, std::uint32_t index, s
         return false;
     if (error_code const error = in.check_descriptor())
         return {boost::system::in_place_error, error}; // else "nobody holds it" was said of another file
-    // Release T1, pairs with the acquires T1 in ask() and wait_for_newcomers(): all that the dead one did was before. It
+    // Release T1, pairs with the acquires T1 in ask() and find_dead(): all that the dead one did was before. It
     // may also have left, or have been recovered for, since we looked: then the note is stale, as it says nothing of a
     // free row.
     in.row(index).former.store(participant_id(index, word >> 1).word(), std::memory_order_release);
@@ -110,8 +110,10 @@ result<claimed_row> claim_row(attachment::implementation& in, bool dead_ones_too
         if (is_attached(now))
             claimed.former = participant_id(index, now >> 1);
         ATRIUM_CRASH_POINT("segment.join.byte_locked");
-        // T1. The first that is written to the row: a stale note must not be there when the row is attached.
-        row.former.store(claimed.former.word(), std::memory_order_release);
+        // T1. The first that is written to the row: a stale note must not be there when the row is attached. A right
+        // one stays: somebody may have recovered for that user since.
+        if (!is_former(row.former.load(std::memory_order_relaxed), claimed.former))
+            row.former.store(claimed.former.word(), std::memory_order_release);
         ATRIUM_CRASH_POINT("segment.join.former_settled");
         // Relaxed: only the holder of the life-cycle lock draws a number.
         std::uint64_t const incarnation = in.header().next_incarnation.load(std::memory_order_relaxed);
@@ -156,10 +158,11 @@ result<std::shared_ptr<attachment>> join(std::string const& file_name, locked_fi
     insides.former.store(claimed->former.word(), std::memory_order_relaxed);
     insides.file_name = file_name;
     attachment_access::set_self(*handle, claimed->self);
-    attach_parts(*handle);
-    insides.published = true; // nothing fails from here on; before, the row is found dead
+    if (error_code const error = attach_parts(*handle))
+        return error;         // the row is found dead
+    insides.published = true; // nothing fails from here on
     if (options.prefault)
-        os::prefault(handle->base(), handle->committed());
+        prefault_all(*handle);
     return handle;
 }
 
@@ -187,7 +190,7 @@ error_code recover_after_join(attachment& handle, deadline until)
         handle.tend();
         return {};
     }
-    auto const recovered = handle.recover_reachable(until);
+    auto const recovered = handle.recover(until);
     return recovered ? error_code() : recovered.error();
 }
 
@@ -272,8 +275,9 @@ result<opened> open_for_reading(std::string const& file_name, segment_options co
             auto made = attachment_access::make(std::move(*in));
             if (error_code const error = validate_parts(*made))
                 return error;
+            if (error_code const error = attach_parts(*made))
+                return error;
             made->insides().published = true;
-            attach_parts(*made);
             return made;
         });
         if (!handle)

@@ -21,6 +21,23 @@ using namespace std::chrono_literals;
 
 namespace detail {
 
+dead_set::dead_set(attachment const& in, std::vector<participant_id> dead)
+    : in_(in), dead_(std::move(dead)), dead_lanes_(in.lane_count())
+{
+    for (participant_id const id : dead_)
+        dead_lanes_[id.row()] = true; // a shared lane belongs to whoever has the row
+    for (std::uint32_t lane = in.participant_count(); lane < in.lane_count(); ++lane)
+    {
+        // Acquire L1: a lane that was given back was left in order.
+        auto const&         row   = in.row_of_lane(lane).owner;
+        std::uint64_t const owner = row.load(std::memory_order_acquire);
+        ATRIUM_CRASH_POINT("segment.recover.lane_owner_seen");
+        // Once more: the owner may have left in order meanwhile, and the lane be another's.
+        dead_lanes_[lane] =
+            owner != 0 && gone(participant_id::from_word(owner)) && row.load(std::memory_order_acquire) == owner;
+    }
+}
+
 bool dead_set::gone(participant_id id) const noexcept
 {
     return in_.has_left(id) || std::find(dead_.begin(), dead_.end(), id) != dead_.end();
@@ -45,6 +62,11 @@ public:
 
     /// The guard of a dead row is no lock: who asks about its user goes on to hear that it is dead.
     result<bool> take_row(std::uint32_t row) { return take(&os::try_guard, participant_byte(row)); }
+
+    [[nodiscard]] bool has_row(std::uint32_t row) const noexcept
+    {
+        return std::find(held_.begin(), held_.end(), participant_byte(row)) != held_.end();
+    }
 
 private:
     result<bool> take(result<bool> (*how)(os::file const&, std::uint64_t) noexcept, std::uint64_t byte)
@@ -75,25 +97,77 @@ error_code take_recovery_byte(recovery_locks& locks, deadline until)
     }
 }
 
-// Having the byte of a row is proof of its user's death, and keeps everybody else from the row.
+// The own row may have been taken over from somebody for whom nobody has recovered yet.
+void find_own_former(attachment::implementation& in, participant_id self, std::vector<participant_id>& dead)
+{
+    // Relaxed: written by the thread that joined, and by those that hold the mutex that is held here.
+    std::uint64_t const former = in.former.load(std::memory_order_relaxed);
+    if (former == 0)
+        return;
+    auto& noted = in.row(self.row()).former;
+    if ((noted.load(std::memory_order_acquire) & former_recovered) == 0) // T2
+        return dead.push_back(participant_id::from_word(former));
+    noted.store(0, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("segment.recover.own_former_cleared");
+    in.former.store(0, std::memory_order_relaxed);
+}
+
+struct users
+{
+    std::uint64_t state  = 0; // of the row
+    std::uint64_t former = 0; // of a user that is dead; nothing where that cannot be one
+};
+
+// Both of one moment: a note is stale as soon as somebody else has attached.
+users look_at(participant_row const& row, std::uint32_t index)
+{
+    for (;;)
+    {
+        std::uint64_t const before = row.state.load(std::memory_order_acquire);  // R1
+        std::uint64_t const former = row.former.load(std::memory_order_acquire); // T1
+        ATRIUM_CRASH_POINT("segment.recover.former_seen");
+        if (row.state.load(std::memory_order_acquire) != before)
+            continue;
+        bool const possible = participant_id::from_word(former & ~former_recovered).row() == index;
+        return {before, possible ? former : 0};
+    }
+}
+
+// A newcomer died before it had made the row its own, and somebody has recovered for the former user already.
+void free_row(participant_row& row, std::uint64_t word)
+{
+    row.former.store(0, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("segment.recover.recovered_former_cleared");
+    row.state.store(row_word(word >> 1, row_state::free), std::memory_order_release); // R1
+    ATRIUM_CRASH_POINT("segment.recover.recovered_row_cleared");
+}
+
+// Having the byte of a row is proof of its user's death, and keeps everybody else from the row. A former user that is
+// noted is dead as well, whoever has the byte by now: a newcomer, which may be stopped, and touches nothing of the
+// segment before it has recovered.
 result<std::vector<participant_id>> find_dead(attachment::implementation& in, participant_id self,
                                               recovery_locks& locks)
 {
     std::vector<participant_id> dead;
-    // Relaxed: written by the thread that joined, and by those that hold the mutex that is held here.
-    if (std::uint64_t const former = in.former.load(std::memory_order_relaxed); former != 0)
-        dead.push_back(participant_id::from_word(former));
+    find_own_former(in, self, dead);
     for (std::uint32_t index = 0; index < in.identity.participants; ++index)
     {
-        auto const& state = in.row(index).state;
-        if (index == self.row() || !is_attached(state.load(std::memory_order_acquire))) // R1
+        participant_row& row = in.row(index);
+        if (index == self.row() || !is_attached(row.state.load(std::memory_order_acquire))) // R1
             continue;
+        ATRIUM_CRASH_POINT("segment.recover.row_seen");
         auto const locked = locks.take_row(index);
         if (!locked)
             return locked.error();
-        std::uint64_t const word = state.load(std::memory_order_acquire); // R1; it may have left just before
-        if (*locked && is_attached(word))
-            dead.emplace_back(index, word >> 1);
+        auto const [word, former] = look_at(row, index);
+        if (!is_attached(word)) // it has left just before
+            continue;
+        if (former != 0 && (former & former_recovered) == 0)
+            dead.push_back(participant_id::from_word(former));
+        if (participant_id const user(index, word >> 1); *locked && !is_former(former, user))
+            dead.push_back(user);
+        else if (*locked && (former & former_recovered) != 0)
+            free_row(row, word);
     }
     return dead;
 }
@@ -121,20 +195,29 @@ error_code run_hooks(attachment& in, dead_set const& dead, deadline until, recov
     return {};
 }
 
-void clear_rows(attachment::implementation& in, participant_id self, dead_set const& dead)
+void clear_row(attachment::implementation& in, participant_id self, participant_id dead, bool guarded)
+{
+    participant_row& row = in.row(dead.row());
+    if (dead.row() != self.row() && !guarded)
+    {
+        // A newcomer has the byte. Release T2, pairs with the acquire T2 in find_own_former(): it finds all done.
+        row.former.store(dead.word() | former_recovered, std::memory_order_release);
+        ATRIUM_CRASH_POINT("segment.recover.former_recovered");
+        return;
+    }
+    row.former.store(0, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("segment.recover.former_cleared");
+    if (dead.row() == self.row())
+        return; // we took it over
+    // Release R1: whoever takes the row next sees everything that was recovered.
+    row.state.store(row_word(dead.incarnation(), row_state::free), std::memory_order_release);
+    ATRIUM_CRASH_POINT("segment.recover.row_cleared");
+}
+
+void clear_rows(attachment::implementation& in, participant_id self, dead_set const& dead, recovery_locks const& locks)
 {
     for (participant_id const id : dead.dead())
-    {
-        participant_row& row = in.row(id.row());
-        // Release T1: whoever waits for a row's taking over sees what was recovered.
-        row.former.store(0, std::memory_order_release);
-        ATRIUM_CRASH_POINT("segment.recover.former_cleared");
-        if (id.row() == self.row())
-            continue; // we took it over
-        // Release R1: whoever takes the row next sees everything that was recovered.
-        row.state.store(row_word(id.incarnation(), row_state::free), std::memory_order_release);
-        ATRIUM_CRASH_POINT("segment.recover.row_cleared");
-    }
+        clear_row(in, self, id, locks.has_row(id.row()));
     in.former.store(0, std::memory_order_relaxed);
     ATRIUM_CRASH_POINT("segment.recover.rows_cleared");
     in.header().recoveries.fetch_add(1, std::memory_order_relaxed);
@@ -181,11 +264,10 @@ error_code recover_locked(attachment& of, deadline turn, deadline until, recover
         return error;
     report.lanes_released = release_dead_lanes(of, dead);
     report.dead           = dead.dead();
-    clear_rows(in, of.self(), dead);
+    clear_rows(in, of.self(), dead, locks);
     return {};
 }
 
-// For the dead whose rows nobody alive has taken over.
 result<recovery_report> recover_within(attachment& of, deadline turn, deadline until)
 {
     if (error_code const error = of.usable())
@@ -199,50 +281,11 @@ result<recovery_report> recover_within(attachment& of, deadline turn, deadline u
     for (part const& p : all_parts()) // user code: no lock is held
     {
         if (p.destroy != nullptr && of.area_of(p.id))
-            p.destroy(of, report);
+            p.destroy(of, until, report);
     }
     report.duration = std::chrono::steady_clock::now() - started;
     report_to_callbacks(of.insides(), report);
     return report;
-}
-
-// A row with a former user and a byte that is held belongs to a newcomer that has still to recover for that user: nobody
-// else can, and it may be stopped. Returns whether there were any: one may have died meanwhile.
-result<bool> wait_for_newcomers(attachment::implementation& in, participant_id self, deadline until)
-{
-    bool met = false;
-    for (std::uint32_t index = 0; index < in.identity.participants; ++index)
-    {
-        participant_row const& row = in.row(index);
-        while (index != self.row() && row.former.load(std::memory_order_acquire) != 0 && // T1
-               is_attached(row.state.load(std::memory_order_acquire)))                   // R1
-        {
-            met             = true;
-            auto const held = in.byte_is_held(index);
-            if (!held)
-                return held;
-            if (!*held)
-                break; // dead by now, or not there yet: ours to recover for
-            if (until.passed())
-                return errc::recovery_busy;
-            std::this_thread::sleep_for(1ms);
-        }
-    }
-    return met;
-}
-
-void add(recovery_report& sum, recovery_report const& more)
-{
-    sum.dead.insert(sum.dead.end(), more.dead.begin(), more.dead.end());
-    sum.operations_rolled_back += more.operations_rolled_back;
-    sum.blocks_reclaimed += more.blocks_reclaimed;
-    sum.bytes_reclaimed += more.bytes_reclaimed;
-    sum.lanes_released += more.lanes_released;
-    sum.holds_released += more.holds_released;
-    sum.objects_abandoned += more.objects_abandoned;
-    sum.objects_destroyed += more.objects_destroyed;
-    sum.objects_pending += more.objects_pending;
-    sum.duration += more.duration;
 }
 
 } // namespace
@@ -250,25 +293,6 @@ void add(recovery_report& sum, recovery_report const& more)
 } // namespace detail
 
 result<recovery_report> attachment::recover(deadline until)
-{
-    recovery_report sum;
-    for (bool again = false;; again = true)
-    {
-        auto const report = detail::recover_within(*this, until, until);
-        if (!report)
-            return report.error();
-        detail::add(sum, *report);
-        auto const met = detail::wait_for_newcomers(*impl_, self_, until);
-        if (!met)
-            return met.error();
-        if (!*met)
-            return sum;
-        if (again && until.passed())
-            return errc::recovery_busy; // once more has been tried already
-    }
-}
-
-result<recovery_report> attachment::recover_reachable(deadline until)
 {
     return detail::recover_within(*this, until, until);
 }
@@ -288,7 +312,9 @@ void attachment::tend() noexcept
         std::uint64_t const word = impl_->row(index).state.load(std::memory_order_acquire); // R1
         if (index == self_.row() || !detail::is_attached(word))
             continue;
-        if (ask(participant_id(index, word >> 1)) != liveness::dead)
+        std::uint64_t const former = impl_->row(index).former.load(std::memory_order_acquire); // T1
+        bool const          owed   = former != 0 && (former & detail::former_recovered) == 0;
+        if (!owed && ask(participant_id(index, word >> 1)) != liveness::dead)
             continue;
         try
         {

@@ -117,14 +117,14 @@ segment_status segment::status() const noexcept
 
 std::uint64_t segment::size() const noexcept
 {
-    return in_forked_child(*attachment_) ? 0 : attachment_->committed();
+    return in_forked_child(*attachment_) ? 0 : attachment_->committed() - attachment_->sparse_size();
 }
 
 std::uint64_t segment::recoveries() const noexcept
 {
     if (in_forked_child(*attachment_))
         return 0;
-    return attachment_->insides().header().recoveries.load(std::memory_order_relaxed);
+    return attachment_->recoveries();
 }
 
 result<std::span<std::byte>> segment::flat_memory() const noexcept

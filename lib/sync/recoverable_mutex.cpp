@@ -6,6 +6,7 @@
 #include "sync/futex_word.hpp"
 
 #include <chrono>
+#include <utility>
 
 namespace atrium {
 
@@ -53,6 +54,7 @@ result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline 
     std::uint64_t const mine      = in.self().word() << 1;
     std::uint64_t       slept     = 0;
     auto                ask_after = clock::now() + in.detection_time();
+    bool                recovered = false;
     for (int turn = 0;; ++turn)
     {
         std::uint64_t        word  = word_.load(std::memory_order_relaxed);
@@ -73,8 +75,14 @@ result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline 
         // Also asked when the time is over: whoever tries in short pieces gets it too.
         if (left || ((over || now >= ask_after) && in.ask(owner) == liveness::dead))
         {
-            if (recovers && !left)
-                in.tend(); // for the rest of what the dead had; no lock is held yet
+            if (recovers && !in.is_settled(owner) && !std::exchange(recovered, true))
+            {
+                // First the rest of what the dead had: records of half-done changes to what the mutex guards may be
+                // open. No lock is held yet.
+                if (auto const done = in.recover(until); !done && done.error() == errc::recovery_busy)
+                    return done.error();
+                continue;
+            }
             if (word_.compare_exchange_strong(word, mine | sleeps_bit, std::memory_order_acquire, // M1
                                               std::memory_order_relaxed))
             {

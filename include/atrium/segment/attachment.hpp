@@ -5,6 +5,7 @@
 #include <atrium/base/atomic.hpp>
 #include <atrium/base/deadline.hpp>
 #include <atrium/base/result.hpp>
+#include <atrium/segment/lane.hpp>
 #include <atrium/segment/participant.hpp>
 #include <atrium/segment/recovery.hpp>
 
@@ -48,8 +49,12 @@ public:
     /// Leaves the segment; the last to leave removes it, unless it is kept. In a forked child: does nothing.
     ~attachment();
 
-    [[nodiscard]] std::byte*               base() const noexcept { return base_; }
-    [[nodiscard]] std::uint64_t            maximum_size() const noexcept { return maximum_size_; }
+    [[nodiscard]] std::byte*    base() const noexcept { return base_; }
+    [[nodiscard]] std::uint64_t maximum_size() const noexcept { return maximum_size_; }
+
+    /// Bytes of the sparse tables in front of the data: the sizes that users see do not count them.
+    [[nodiscard]] std::uint64_t sparse_size() const noexcept { return sparse_size_; }
+
     [[nodiscard]] participant_id           self() const noexcept { return self_; }
     [[nodiscard]] bool                     is_read_only() const noexcept { return !self_; }
     [[nodiscard]] bool                     is_flat() const noexcept { return flat_; }
@@ -65,6 +70,15 @@ public:
     /// \par Errors  `flat_segment` where that part has none
     [[nodiscard]] result<area_bytes> area_of(part_id part) const noexcept;
 
+    /// The area of a part that gets memory piece by piece. What has none must not even be read: that would take a page,
+    /// or end in SIGBUS.
+    /// \par Errors  `flat_segment`
+    [[nodiscard]] result<area_bytes> sparse_area_of(part_id part) const noexcept;
+
+    /// Gets memory for a piece of a sparse area; waits for nobody.
+    /// \par Errors  `out_of_memory`, `descriptor_lost`, `forked`, `read_only`
+    [[nodiscard]] error_code commit_sparse(area_bytes piece) noexcept;
+
     [[nodiscard]] bool contains(void const* p) const noexcept
     {
         auto const address = reinterpret_cast<std::uintptr_t>(p);
@@ -77,13 +91,28 @@ public:
         return static_cast<std::uint64_t>(static_cast<std::byte const*>(p) - base_);
     }
 
+    /// A handle as the program has them, for parts that act on the program's behalf; null in a forked child.
+    [[nodiscard]] std::shared_ptr<attachment> handle();
+
     /// The attachment whose mapping holds that address; null where there is none in this process. Fast when asked again
     /// on the same thread.
     [[nodiscard]] static attachment* containing(void const* p) noexcept;
 
     /// Whether this process may change the segment now.
     /// \par Errors  `forked`, `read_only`
-    [[nodiscard]] error_code usable() const noexcept;
+    [[nodiscard]] error_code usable() const noexcept
+    {
+        if (is_forked())
+            return errc::forked;
+        return is_read_only() ? make_error_code(errc::read_only) : error_code();
+    }
+
+    /// True in a child that was forked after the segment was attached: nothing of it is here.
+    [[nodiscard]] bool is_forked() const noexcept
+    {
+        // Relaxed: only a fork changes it, and a fork copies one thread.
+        return generation_word_->load(std::memory_order_relaxed) != generation_;
+    }
 
     /// Gets memory for all bytes before `end`.
     /// \par Errors  `out_of_memory`, `descriptor_lost`
@@ -95,6 +124,9 @@ public:
 
     /// True when the id is no longer the user of its row: no system call, and false says nothing.
     [[nodiscard]] bool has_left(participant_id id) const noexcept;
+
+    /// True once a participant has left, and nobody has to recover for it any more.
+    [[nodiscard]] bool is_settled(participant_id id) const noexcept;
 
     /// Looks for dead participants and recovers where there are some, unless somebody is at it. Waits call it once per
     /// detection time.
@@ -109,20 +141,28 @@ public:
             look_again(now);
     }
 
-    /// Recovers for all dead participants; waits for newcomers that have still to recover for those whose rows they
-    /// took over.
-    /// \par Errors  `recovery_busy`, also after others of the dead were recovered for; `forked`, `read_only`,
-    /// `descriptor_lost`
-    [[nodiscard]] result<recovery_report> recover(deadline until);
+    /// How often anybody has recovered for somebody.
+    [[nodiscard]] std::uint64_t recoveries() const noexcept;
 
-    /// The same, but for those whose rows newcomers are taking over: of them nobody is waited for. Who needs what the
-    /// dead had tries this first.
+    /// Recovers for all dead participants, those included whose rows newcomers are taking over.
     /// \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
-    [[nodiscard]] result<recovery_report> recover_reachable(deadline until);
+    [[nodiscard]] result<recovery_report> recover(deadline until);
 
     /// Adds a callback; lives until `remove_callback`.
     std::uint64_t add_callback(recovery_callback callback);
     void          remove_callback(std::uint64_t number) noexcept;
+
+    /// How many lanes there are, the participants' shared ones included.
+    [[nodiscard]] std::uint32_t lane_count() const noexcept { return lane_count_; }
+
+    /// A lane's row; `index` is below `lane_count()`.
+    [[nodiscard]] lane_row& row_of_lane(std::uint32_t index) const noexcept { return lanes_[index]; }
+
+    /// How many rows for participants there are.
+    [[nodiscard]] std::uint32_t participant_count() const noexcept { return participant_count_; }
+
+    /// The lane that this process's threads share where they have none of their own; whoever uses it excludes others.
+    [[nodiscard]] std::uint32_t shared_lane() const noexcept { return self_.row(); }
 
     /// The lane of the calling thread; claimed at its first use, given back when the thread ends.
     /// \par Errors  `too_many_lanes`, also in destructors that run after those of the thread's `thread_local`
@@ -142,14 +182,20 @@ private:
 
     void look_again(std::chrono::steady_clock::time_point now) noexcept;
 
-    std::unique_ptr<implementation> impl_;
-    std::byte*                      base_         = nullptr;
-    std::uint64_t                   maximum_size_ = 0;
-    std::uint64_t                   data_offset_  = 0;
-    participant_id                  self_;
-    bool                            flat_           = false;
-    std::chrono::nanoseconds        detection_time_ = {};
-    std::atomic<std::int64_t>       next_look_{0}; ///< steady clock; this process's own
+    std::unique_ptr<implementation>   impl_;
+    std::byte*                        base_         = nullptr;
+    std::uint64_t                     maximum_size_ = 0;
+    std::uint64_t                     data_offset_  = 0;
+    std::uint64_t                     sparse_size_  = 0;
+    participant_id                    self_;
+    std::atomic<std::uint64_t> const* generation_word_   = nullptr; ///< which process this is
+    std::uint64_t                     generation_        = 0;       ///< in which it was attached
+    lane_row*                         lanes_             = nullptr;
+    std::uint32_t                     lane_count_        = 0;
+    std::uint32_t                     participant_count_ = 0;
+    bool                              flat_              = false;
+    std::chrono::nanoseconds          detection_time_    = {};
+    std::atomic<std::int64_t>         next_look_{0}; ///< steady clock; this process's own
 };
 
 } // namespace atrium

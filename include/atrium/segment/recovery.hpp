@@ -21,6 +21,7 @@ struct recovery_report
     std::uint64_t bytes_reclaimed        = 0; ///< the bytes of these blocks
     std::size_t   lanes_released         = 0; ///< lanes of dead threads
     std::size_t   holds_released         = 0; ///< holds of named objects
+    std::size_t   references_released    = 0; ///< counted references that they held
     std::size_t   objects_abandoned = 0; ///< objects cut off in their constructor or destructor, reclaimed as they were
     std::size_t   objects_destroyed = 0; ///< objects whose last holder was dead, destroyed by this process
     std::size_t   objects_pending   = 0; ///< the same, left to the next process that knows their type

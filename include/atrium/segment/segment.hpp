@@ -29,8 +29,8 @@ struct segment_options
         0; ///< Bytes it may grow to; 0: the larger of `size` and 1 GiB. A later opener may not ask for more.
     std::uint32_t permissions   = 0600; ///< The file's permission bits, whatever the umask is.
     std::uint32_t participants  = 64;   ///< Processes at a time, 1 to 1024.
-    std::uint32_t lanes         = 256;  ///< Threads at a time, of all processes together, 1 to 65536.
-    std::uint32_t named_objects = 256;  ///< Places in the directory, 1 to 65536; none in a flat segment.
+    std::uint32_t lanes         = 256;  ///< Threads at a time, of all processes together, 1 to 8192.
+    std::uint32_t named_objects = 256;  ///< Places in the directory, 1 to 65535; none in a flat segment.
     std::uint32_t holders_limit = 0;    ///< Refuses further processes beyond so many; 0: as many as there are places.
     std::chrono::milliseconds detection_time{
         100}; ///< After how long a wait asks whether its peer lives; at least 1 ms.
@@ -103,9 +103,12 @@ public:
 
     [[nodiscard]] segment_status status() const noexcept;
 
-    /// Bytes that have memory.
+    /// Bytes that have memory, and what they can become; tables of which the most never gets memory do not count.
     [[nodiscard]] std::uint64_t size() const noexcept;
-    [[nodiscard]] std::uint64_t maximum_size() const noexcept { return attachment_->maximum_size(); }
+    [[nodiscard]] std::uint64_t maximum_size() const noexcept
+    {
+        return attachment_->maximum_size() - attachment_->sparse_size();
+    }
 
     /// This process, as others see it; nobody for a read-only handle.
     [[nodiscard]] participant_id self() const noexcept { return attachment_->self(); }

@@ -4,6 +4,8 @@
 
 #include <atrium/base/atomic.hpp>
 #include <atrium/base/name.hpp>
+#include <atrium/segment/lane.hpp>
+#include <atrium/segment/participant.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +18,7 @@ inline constexpr std::uint32_t byte_order_mark        = 0x01020304;
 
 inline constexpr std::size_t   header_size      = 4096;
 inline constexpr std::uint32_t max_participants = 1024;
-inline constexpr std::uint32_t max_lanes        = 65536;
+inline constexpr std::uint32_t max_lanes        = 8192;
 inline constexpr std::size_t   max_areas        = 8;
 inline constexpr std::uint64_t max_segment_size = std::uint64_t{1} << 46; // what a 47-bit address space can map
 
@@ -40,13 +42,19 @@ enum status_bit : std::uint32_t
     status_retired         = 2,
 };
 
+enum class area_kind : std::uint32_t
+{
+    whole  = 0, ///< has memory from the beginning
+    sparse = 1, ///< gets memory piece by piece, by those who need it; whole pages
+};
+
 /// A fixed piece of the segment that belongs to one part.
 struct area
 {
-    std::uint32_t part     = 0; ///< which part's; 0: unused
-    std::uint32_t reserved = 0;
-    std::uint64_t offset   = 0; ///< bytes from the start of the segment
-    std::uint64_t size     = 0; ///< bytes
+    std::uint32_t part   = 0; ///< which part's; 0: unused
+    area_kind     kind   = area_kind::whole;
+    std::uint64_t offset = 0; ///< bytes from the start of the segment
+    std::uint64_t size   = 0; ///< bytes
 };
 static_assert(sizeof(area) == 24);
 
@@ -63,7 +71,7 @@ struct segment_identity
     std::uint64_t initial_size        = 0; ///< bytes committed at creation, whole pages
     std::uint64_t detection_time      = 0; ///< nanoseconds
     std::uint32_t participants        = 0; ///< rows
-    std::uint32_t lanes               = 0; ///< rows
+    std::uint32_t lanes               = 0; ///< rows behind the participants' shared ones
     std::uint32_t holders_limit       = 0; ///< living participants at a time; 0: no limit but the rows
     std::uint32_t flags               = 0; ///< segment_flag
     std::uint32_t owner               = 0; ///< user id of the creator
@@ -108,7 +116,7 @@ enum class row_state : std::uint64_t
 };
 
 /// One participant. Written by its process only, under its own byte lock; by a recoverer once it holds that lock.
-/// `former` also by a joiner, under the life-cycle lock.
+/// `former` also by a joiner, under the life-cycle lock, and by any recoverer.
 struct participant_row
 {
     /// incarnation * 2 + row_state. Decides; the rest is for people.
@@ -119,18 +127,19 @@ struct participant_row
     atomic<std::uint64_t> attached_at{0};
     atomic<std::uint64_t> program[2] = {};
 
-    /// participant_id::word() of a user of this row that is known to be dead and is being taken over; 0 otherwise. Means
-    /// something only while `state` says attached.
+    /// participant_id::word() of a user of this row that is known to be dead and is being taken over, with
+    /// former_recovered once somebody has recovered for it; 0 otherwise. Means something only while `state` says
+    /// attached.
     atomic<std::uint64_t> former{0};
 };
-static_assert(sizeof(participant_row) == 128 && offsetof(participant_row, former) == 56);
+inline constexpr std::uint64_t former_recovered = std::uint64_t{1} << 63;
+static_assert(participant_id::word_bits < 63);
 
-/// One thread's place. Claimed by compare-and-swap of `owner` from 0; given back by its participant or a recoverer.
-struct lane_row
+/// Whether that user is the row's former one.
+[[nodiscard]] constexpr bool is_former(std::uint64_t former, participant_id id) noexcept
 {
-    alignas(64) atomic<std::uint64_t> owner{0}; ///< participant_id::word(); 0: free
-    atomic<std::uint64_t> era{0};               ///< never reset, also when the lane gets another thread
-};
-static_assert(sizeof(lane_row) == 64);
+    return (former & ~former_recovered) == id.word();
+}
+static_assert(sizeof(participant_row) == 128 && offsetof(participant_row, former) == 56);
 
 } // namespace atrium::detail
