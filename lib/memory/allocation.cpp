@@ -2,6 +2,9 @@
 
 #include "memory/directory.hpp"
 #include "memory/memory_state.hpp"
+#include "memory/object_destruction.hpp"
+#include "memory/object_space.hpp"
+#include "memory/reclaim.hpp"
 #include "os/fork.hpp"
 
 #include <atrium/base/log.hpp>
@@ -69,28 +72,103 @@ void block_source::deallocate(void* block, std::size_t alignment) const noexcept
         log(severity::warning, "a block was not freed: " + done.error().message());
 }
 
-block_source block_source::sub_source() const
+namespace {
+
+// A counted object draws no numbers: its parts are told apart by where they lie in it, from 1.
+std::uint64_t number_of_part(std::byte const* object, void const* part) noexcept
 {
-    memory_state& memory = memory_or_throw(base());
-    owner const   who    = of();
-    if (who.kind() != owner_kind::directory_entry || who.index() >= memory.entry_count)
-        throw_error(errc::invalid_argument, "a sub-owner needs an owner that is a shared object");
-    auto const sub = draw_sub_owner(memory, static_cast<std::uint32_t>(who.index()));
+    auto const at = reinterpret_cast<std::uintptr_t>(part) - reinterpret_cast<std::uintptr_t>(object);
+    return at / alignof(std::uint64_t) + 1;
+}
+
+result<owner> owner_of_part(memory_state& memory, object_id id, void const* part) noexcept
+{
+    auto const object = locate(memory, id);
+    if (!object)
+        return object.error();
+    std::byte const* const begin = object_at(memory, *object);
+    auto const             at    = reinterpret_cast<std::uintptr_t>(part) - reinterpret_cast<std::uintptr_t>(begin);
+    std::uint64_t const    sub   = number_of_part(begin, part);
+    if (begin == nullptr || at >= size_of(*object) || sub >> owner::object_sub_bits != 0)
+        return errc::too_many_owners;
+    return owner::object(id, sub);
+}
+
+result<owner> owner_of_part(memory_state& memory, owner of, void const* part) noexcept
+{
+    if (of.kind() == owner_kind::object)
+        return owner_of_part(memory, of.as_object(), part);
+    if (of.kind() == owner_kind::directory_entry && of.index() < memory.entry_count)
+        return draw_sub_owner(memory, static_cast<std::uint32_t>(of.index()));
+    return errc::invalid_argument;
+}
+
+} // namespace
+
+block_source block_source::sub_source(void const* part) const
+{
+    auto const sub = owner_of_part(memory_or_throw(base()), of(), part);
     if (!sub)
-        throw_error(sub.error(), "sub-owner");
+        throw_error(sub.error(), "a sub-owner, which needs an owner that is a shared object");
     return {base(), *sub};
 }
 
-bool block_source::reclaim() const noexcept
+namespace {
+
+// The owners of what is in a value: its own, and those of guarded values that lie in it, where they can be told.
+class owners_in_value
+{
+public:
+    owners_in_value(memory_state& memory, owner own, void const* value, std::size_t size) noexcept : own_(own)
+    {
+        if (own.kind() != owner_kind::object)
+            return;
+        auto const             object = locate(memory, own.as_object());
+        std::byte const* const begin  = object ? object_at(memory, *object) : nullptr;
+        if (begin == nullptr)
+            return;
+        first_ = number_of_part(begin, value);
+        end_   = number_of_part(begin, static_cast<std::byte const*>(value) + size - 1) + 1;
+    }
+
+    [[nodiscard]] bool contains(owner who) const noexcept
+    {
+        return who == own_ || (who.kind() == owner_kind::object && who.same_index(own_) && who.object_sub() >= first_ &&
+                               who.object_sub() < end_);
+    }
+
+private:
+    owner         own_;
+    std::uint64_t first_ = 0;
+    std::uint64_t end_   = 0;
+};
+
+} // namespace
+
+bool block_source::reclaim(void const* value, std::size_t size) const noexcept
 {
     auto const memory = memory_at(base());
     if (!memory)
         return false;
-    auto const lock = heap_lock::take(**memory, patience);
-    if (!lock)
+    try
+    {
+        std::uint64_t const begin = (*memory)->in->offset_of(value);
+        {
+            auto const lock = heap_lock::take(**memory, patience);
+            if (!lock)
+                return false;
+            owners_in_value const going(**memory, of(), value, size);
+            auto const            goes = [&](owner who) noexcept { return going.contains(who); };
+            if (!reclaim_blocks(**memory, goes, {begin, begin + size}))
+                return false;
+        }
+        destroy_pending_if_any(**memory); // of what was referred to from there
+        return true;
+    }
+    catch (std::bad_alloc const&) // for the list of blocks
+    {
         return false;
-    owner const going = of();
-    return reclaim_blocks(**memory, [&](owner who) noexcept { return who == going; }).has_value();
+    }
 }
 
 block_source source_of(attachment& in)

@@ -1,15 +1,19 @@
 #include "memory/directory.hpp"
 
+#include "memory/object_space.hpp"
+#include "memory/reclaim.hpp"
+
 #include <atrium/base/detail/crash_point.hpp>
 #include <atrium/base/log.hpp>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <chrono>
 #include <cstring>
-#include <map>
 #include <mutex>
+#include <new>
 
 namespace atrium::detail {
 
@@ -42,17 +46,25 @@ template <std::size_t Words> void write_text(atomic<std::uint64_t> (&words)[Word
     }
 }
 
-struct known_types
+// A type that this process knows. Never destroyed: handles in static storage are released after the destructors of this
+// file would have run. A list without a mutex, which a forked child could find held.
+struct known_type
 {
-    std::mutex                                             mutex;
-    std::map<std::uint64_t, void (*)(std::byte*) noexcept> destroyers;
+    std::uint64_t hash;
+    void (*destroy)(std::byte*) noexcept;
+    known_type const* next;
 };
 
-// Never destroyed: handles in static storage are released after the destructors of this file would have run.
-known_types& types()
+constinit std::atomic<known_type const*> types{nullptr};
+constinit std::atomic<std::uint64_t>     type_count{0};
+
+known_type const* find_type(std::uint64_t hash) noexcept
 {
-    static auto* const instance = new known_types;
-    return *instance;
+    // Acquire Y1, pairs with the release Y1 in know_type().
+    known_type const* type = types.load(std::memory_order_acquire);
+    while (type != nullptr && type->hash != hash)
+        type = type->next;
+    return type;
 }
 
 } // namespace
@@ -112,8 +124,9 @@ result<std::uint32_t> claim_entry(memory_state& memory, std::string_view name, o
         put(e.hash, type.print.hash);
         put(e.size, type.print.size);
         put(e.align_and_version, type.print.align | std::uint64_t{type.print.version} << 32);
-        put(e.flags,
-            (options.keep ? std::uint64_t{entry_kept} : 0) | (type.trivial ? std::uint64_t{entry_trivial} : 0));
+        put(e.flags, (options.keep ? std::uint64_t{entry_kept} : 0) |
+                         (type.trivial ? std::uint64_t{entry_trivial} : 0) |
+                         (type.pool ? std::uint64_t{entry_pool} : 0));
         put(e.holder_limit, options.holders_limit);
         for (auto& word : e.holders)
             put(word, 0);
@@ -143,6 +156,34 @@ void set_holder(directory_entry& entry, std::uint32_t row) noexcept
     auto& word = entry.holders[row / 64];
     word.store(word.load(std::memory_order_relaxed) | std::uint64_t{1} << (row % 64), std::memory_order_relaxed);
     ATRIUM_CRASH_POINT("directory.holder.set");
+}
+
+void hold_entry(memory_state& memory, std::uint32_t index) noexcept
+{
+    directory_entry&    entry  = memory.entry(index);
+    std::uint32_t const row    = memory.in->self().row();
+    auto&               word   = entry.holders[row / 64];
+    transaction         change = memory.core.begin_transaction();
+    change.write(word, word.load(std::memory_order_relaxed) | std::uint64_t{1} << (row % 64));
+    if (entry.state.load(std::memory_order_relaxed) != pack(entry_state::live))
+        change.write(entry.state, pack(entry_state::live));
+    change.commit();
+    ATRIUM_CRASH_POINT("directory.holder.added");
+    memory.holds[index].fetch_add(1, std::memory_order_relaxed); // under the mutex
+}
+
+bool claim_empty_pool(memory_state& memory, std::uint32_t index) noexcept
+{
+    directory_entry& entry  = memory.entry(index);
+    auto const       status = status_of(entry);
+    if (!is_pool(entry) || !status || status->state != entry_state::orphaned)
+        return false;
+    auto const table = pool_table(memory, index);
+    if (!table || table->has_objects() || table->hints().anybody_keeps()) // the latter write to it still
+        return false;
+    entry.state.store(pack(entry_state::dying, memory.in->self()), std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("directory.pool.claimed");
+    return true;
 }
 
 bool drop_holders(memory_state& memory, directory_entry& entry, std::span<std::uint32_t const> rows,
@@ -198,16 +239,23 @@ result<owner> draw_sub_owner(memory_state const& memory, std::uint32_t index) no
 
 error_code clear_entry(memory_state& memory, std::uint32_t index, deadline until) noexcept
 {
-    auto const lock = heap_lock::take(memory, until);
-    if (!lock)
-        return lock.error();
-    owner const going = owner::directory_entry(index, 0);
-    if (auto const gone = reclaim_blocks(memory, [&](owner of) noexcept { return of.same_index(going); }); !gone)
-        return gone.error();
-    ATRIUM_CRASH_POINT("directory.clear.before_state");
-    memory.entry(index).state.store(pack(entry_state::free), std::memory_order_release);
-    ATRIUM_CRASH_POINT("directory.clear.after_state");
-    return {};
+    try
+    {
+        auto const lock = heap_lock::take(memory, until);
+        if (!lock)
+            return lock.error();
+        owner const going = owner::directory_entry(index, 0);
+        if (auto const gone = reclaim_blocks(memory, [&](owner of) noexcept { return of.same_index(going); }); !gone)
+            return gone.error();
+        ATRIUM_CRASH_POINT("directory.clear.before_state");
+        memory.entry(index).state.store(pack(entry_state::free), std::memory_order_release);
+        ATRIUM_CRASH_POINT("directory.clear.after_state");
+        return {};
+    }
+    catch (std::bad_alloc const&) // for the list of blocks
+    {
+        return errc::out_of_memory;
+    }
 }
 
 void destroy_object(memory_state& memory, std::uint32_t index, void (*destroy)(std::byte*) noexcept) noexcept
@@ -236,6 +284,11 @@ std::size_t destroy_orphans(memory_state& memory, deadline until, std::size_t& l
             auto const now = status_of(entry);
             if (!now || now->state != entry_state::orphaned)
                 continue;
+            if (is_pool(entry))
+            {
+                if (!claim_empty_pool(memory, index))
+                    continue; // its elements keep it
+            }
             bool const trivial = (entry.flags.load(std::memory_order_relaxed) & entry_trivial) != 0;
             auto const known   = destroyer_of(entry.hash.load(std::memory_order_relaxed));
             if (!trivial && !known)
@@ -255,19 +308,25 @@ std::size_t destroy_orphans(memory_state& memory, deadline until, std::size_t& l
 
 std::optional<void (*)(std::byte*) noexcept> destroyer_of(std::uint64_t hash) noexcept
 {
-    known_types&          known = types();
-    std::lock_guard const held(known.mutex);
-    auto const            found = known.destroyers.find(hash);
-    if (found == known.destroyers.end())
-        return std::nullopt;
-    return found->second;
+    known_type const* const type = find_type(hash);
+    return type != nullptr ? std::optional(type->destroy) : std::nullopt;
 }
 
 void know_type(object_type const& type)
 {
-    known_types&          known = types();
-    std::lock_guard const held(known.mutex);
-    known.destroyers.emplace(type.print.hash, type.destroy);
+    if (find_type(type.print.hash) != nullptr)
+        return;
+    auto* const fresh = new known_type{type.print.hash, type.destroy, types.load(std::memory_order_relaxed)};
+    // Release Y1. Two threads may note the same type: then one of the notes is never found.
+    while (!types.compare_exchange_weak(fresh->next, fresh, std::memory_order_release, std::memory_order_relaxed))
+    {}
+    // Release E3, pairs with the acquire E3 in known_type_count(): who counts the type finds it.
+    type_count.fetch_add(1, std::memory_order_release);
+}
+
+std::uint64_t known_type_count() noexcept
+{
+    return type_count.load(std::memory_order_acquire); // E3
 }
 
 } // namespace atrium::detail

@@ -46,6 +46,13 @@ struct entry_status
 [[nodiscard]] bool          is_held_by(directory_entry const& entry, std::uint32_t row) noexcept;
 void                        set_holder(directory_entry& entry, std::uint32_t row) noexcept;
 
+/// This process holds the entry, live or a pool without a holder, once more.
+void hold_entry(memory_state& memory, std::uint32_t index) noexcept;
+
+/// Makes a pool that nobody holds and that has no elements dying by this process.
+/// \returns false where it is not such a one
+[[nodiscard]] bool claim_empty_pool(memory_state& memory, std::uint32_t index) noexcept;
+
 /// Takes holders out in one transaction, and gives the entry the state that it then has: unchanged, or `next` where
 /// nobody holds it any more and it is not kept. \returns true when nobody holds it any more
 [[nodiscard]] bool drop_holders(memory_state& memory, directory_entry& entry, std::span<std::uint32_t const> rows,
@@ -72,5 +79,8 @@ void destroy_object(memory_state& memory, std::uint32_t index, void (*destroy)(s
 
 /// How a type's objects are destroyed; nothing where this process has not used the type by name.
 [[nodiscard]] std::optional<void (*)(std::byte*) noexcept> destroyer_of(std::uint64_t hash) noexcept;
+
+/// How many types this process knows: grows with every one it learns.
+[[nodiscard]] std::uint64_t known_type_count() noexcept;
 
 } // namespace atrium::detail

@@ -1,5 +1,6 @@
 #include <atrium/memory/heap.hpp>
 
+#include "memory/lane_use.hpp"
 #include "memory/memory_state.hpp"
 
 namespace atrium {
@@ -42,6 +43,7 @@ result<heap_statistics> heap::statistics(deadline until) const
         return memory.error();
     if (!in_->is_read_only())
     {
+        detail::free_kept_blocks(**memory);
         auto const lock = detail::heap_lock::take(**memory, until);
         if (!lock)
             return lock.error();

@@ -122,7 +122,7 @@ public:
     /// \par If a process dies  The next one starts over.
     [[nodiscard]] result<> recover(std::uint64_t accessible) noexcept;
 
-    /// Frees every block for whose tag (in use or freeing, never free) `goes(block_tag)` is true. Everything given
+    /// Frees every block (in use or freeing, never free) for which `goes(heap_block const&)` is true. Everything given
     /// back before the call is drained first; a tag `freeing(p)` of a dead participant p therefore means that p died
     /// between marking the block and giving it back. `goes` must not be true of `freeing(p)` for a living p.
     /// \param self The participant that does it.
@@ -130,9 +130,10 @@ public:
     ///                         `freeing(self)`.
     template <class Goes> [[nodiscard]] result<reclaimed> reclaim(owner self, Goes goes) noexcept
     {
-        static_assert(std::is_nothrow_invocable_r_v<bool, Goes&, block_tag>);
+        static_assert(std::is_nothrow_invocable_r_v<bool, Goes&, heap_block const&>);
         return reclaim_if(
-            self, [](void* context, block_tag tag) noexcept { return (*static_cast<Goes*>(context))(tag); }, &goes);
+            self, [](void* context, heap_block const& block) noexcept { return (*static_cast<Goes*>(context))(block); },
+            &goes);
     }
 
     /// Calls `visit(heap_block const&)` for every block, free ones included, in the order of their addresses.
@@ -164,7 +165,7 @@ private:
         : base_(base), header_(header), limit_(limit)
     {}
 
-    using goes_function  = bool (*)(void* context, block_tag tag) noexcept;
+    using goes_function  = bool (*)(void* context, heap_block const& block) noexcept;
     using visit_function = void (*)(void* context, heap_block const& block);
 
     result<reclaimed> reclaim_if(owner self, goes_function goes, void* context) noexcept;

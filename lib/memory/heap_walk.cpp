@@ -46,7 +46,9 @@ result<reclaimed> heap_core::reclaim_if(owner self, goes_function goes, void* co
             return errc::corrupted;
         auto       end = block + size;
         auto const tag = space.tag(block);
-        if ((tag.is_in_use() || tag.is_freeing()) && goes(context, tag) && claim(space, block, tag, self))
+        if ((tag.is_in_use() || tag.is_freeing()) &&
+            goes(context, {block + heap_space::header_size, size - heap_space::header_size, tag}) &&
+            claim(space, block, tag, self))
         {
             if (!merge_claimed(space, block, end))
                 return errc::corrupted;

@@ -1,5 +1,7 @@
 #include "memory/memory_state.hpp"
 
+#include "memory/lane_use.hpp"
+
 #include <algorithm>
 
 namespace atrium::detail {
@@ -61,7 +63,36 @@ result<std::uint64_t> allocate_or_grow(memory_state& memory, std::uint64_t size,
     }
 }
 
+std::atomic<std::uint64_t> states_made{0};
+
 } // namespace
+
+memory_state::memory_state(attachment& of, area_bytes area, std::uint32_t count, heap_core heap)
+    : in(&of),
+      header(reinterpret_cast<memory_header*>(of.base() + area.offset)),
+      entry_count(count),
+      core(heap),
+      pools(count),
+      pools_here(count),
+      holds(count),
+      serial(states_made.fetch_add(1, std::memory_order_relaxed) + 1)
+{
+    memory_area_layout const layout(count, of.participant_count(), of.lane_count() - of.participant_count());
+    std::byte* const         base = of.base() + area.offset;
+    entries                       = reinterpret_cast<directory_entry*>(base + layout.entries_at);
+    first_cells                   = reinterpret_cast<atomic<std::uint64_t>*>(base + layout.cells_at);
+    era_rows                      = reinterpret_cast<atomic<std::uint64_t>*>(base + layout.era_rows_at);
+    if (auto const sparse = of.sparse_area_of(part_id::memory))
+        eras = *sparse;
+    lanes = std::vector<lane_state>(of.is_read_only() ? 0 : of.lane_count());
+    home  = reference_home::acquire(of.is_read_only() ? 0 : of.lane_count());
+}
+
+memory_state::~memory_state()
+{
+    if (!in->is_forked()) // else it may count what is the parent's
+        reference_home::release(home);
+}
 
 result<memory_state*> memory_of(attachment& in, bool reading) noexcept
 {
@@ -101,17 +132,11 @@ result<std::uint64_t> allocate(memory_state& memory, std::uint64_t size, std::ui
     auto block = allocate_or_grow(memory, size, alignment, of, until);
     if (block || block.error() != errc::out_of_memory)
         return block;
-    // Dead participants may have what we need; or had it, and somebody else has just recovered for them. At last those
-    // whose rows newcomers are taking over.
-    for (auto const recovering : {&attachment::recover_reachable, &attachment::recover})
-    {
-        if (!(memory.in->*recovering)(until))
-            return block;
-        block = allocate_or_grow(memory, size, alignment, of, until);
-        if (block || block.error() != errc::out_of_memory)
-            return block;
-    }
-    return block;
+    free_kept_blocks(memory);
+    // Dead participants may have what we need; or had it, and somebody else has just recovered for them.
+    if (!memory.in->recover(until))
+        return block;
+    return allocate_or_grow(memory, size, alignment, of, until);
 }
 
 } // namespace atrium::detail

@@ -1,9 +1,12 @@
 #include "memory/directory.hpp"
+#include "memory/object_space.hpp"
+#include "os/barrier.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
 #include <atrium/base/log.hpp>
 #include <atrium/base/name.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <optional>
@@ -71,6 +74,8 @@ public:
         case entry_state::live:
             return hold(*lock, **found);
         case entry_state::orphaned:
+            if (is_pool(entry))
+                return hold(*lock, **found); // it is whole, and kept by its elements
             check_type(entry, name_, type_);
             entry.state.store(pack(entry_state::dying, memory_.in->self()), std::memory_order_relaxed);
             ATRIUM_CRASH_POINT("directory.orphan.claimed");
@@ -105,8 +110,7 @@ private:
             recover_or_fail(errc::too_many_holders);
             return std::nullopt;
         }
-        set_holder(entry, row);
-        memory_.holds[index].fetch_add(1, std::memory_order_relaxed); // under the mutex
+        hold_entry(memory_, index);
         return named_slot{.index = index, .to_construct = false, .object = *object, .of = owner::library(0)};
     }
 
@@ -122,9 +126,11 @@ private:
             return std::nullopt;
         }
         named_slot slot{.index = *index, .to_construct = true, .object = nullptr, .of = owner::library(0)};
-        auto const of    = draw_sub_owner(memory_, *index);
-        auto const block = of ? allocate(memory_, type_.print.size, type_.print.align, *of, until_)
-                              : result<std::uint64_t>(of.error());
+        auto const of = draw_sub_owner(memory_, *index);
+        auto const block =
+            of ? allocate(memory_, type_.bytes != 0 ? type_.bytes : type_.print.size,
+                          type_.pool ? std::max<std::uint64_t>(type_.print.align, 64) : type_.print.align, *of, until_)
+               : result<std::uint64_t>(of.error());
         if (!block)
         {
             abandon_named(*memory_.in, slot);
@@ -138,15 +144,11 @@ private:
         return slot;
     }
 
-    // The dead may have what is short; or had it, and somebody else has just recovered for them. So once more; and again
-    // when newcomers have recovered for those whose rows they took over; and then it is short.
+    // The dead may have what is short; or had it, and somebody else has just recovered for them. So once more, and then
+    // it is short.
     void recover_or_fail(error_code shortage)
     {
-        if (recoveries_ == 2)
-            fail(shortage, name_);
-        attachment& in   = *memory_.in;
-        auto const  done = recoveries_++ == 0 ? in.recover_reachable(until_) : in.recover(until_);
-        if (!done)
+        if (std::exchange(recovered_, true) || !memory_.in->recover(until_))
             fail(shortage, name_);
     }
 
@@ -157,7 +159,7 @@ private:
         deadline turn = until_;
         if (memory_.in->ask(by) == liveness::dead)
         {
-            auto const recovered = memory_.in->recover_reachable(until_);
+            auto const recovered = memory_.in->recover(until_);
             if (!recovered)
                 fail(recovered.error(), name_);
             if (!recovered->dead.empty())
@@ -178,8 +180,8 @@ private:
     object_type const&   type_;
     named_options const& options_;
     deadline             until_;
-    errc                 obstacle_   = errc::timed_out;
-    int                  recoveries_ = 0;
+    errc                 obstacle_  = errc::timed_out;
+    bool                 recovered_ = false;
 };
 
 memory_state& known_memory(attachment& in) noexcept
@@ -269,10 +271,17 @@ void release_named(attachment& in, std::uint32_t index) noexcept
     if (!status || status->state != entry_state::live || !is_held_by(entry, in.self().row()) ||
         memory.holds[index].load(std::memory_order_acquire) != 0) // H1
         return;
-    std::array const row     = {in.self().row()};
-    bool const       last    = drop_holders(memory, entry, row, pack(entry_state::dying, in.self()));
-    auto const       hash    = entry.hash.load(std::memory_order_relaxed);
-    bool const       trivial = (entry.flags.load(std::memory_order_relaxed) & entry_trivial) != 0;
+    std::array const row  = {in.self().row()};
+    bool const       pool = is_pool(entry);
+    bool             last =
+        drop_holders(memory, entry, row, pool ? pack(entry_state::orphaned) : pack(entry_state::dying, in.self()));
+    if (last && pool)
+    {
+        os::full_barrier(); // B1, pairs with the one in end_pool_if_empty()
+        last = claim_empty_pool(memory, index);
+    }
+    auto const hash    = entry.hash.load(std::memory_order_relaxed);
+    bool const trivial = (entry.flags.load(std::memory_order_relaxed) & entry_trivial) != 0;
     lock->release();
     if (last)
         destroy_object(memory, index, trivial ? nullptr : destroyer_of(hash).value_or(nullptr));

@@ -6,14 +6,20 @@ namespace atrium {
 
 namespace {
 
-named_object_state state_for(detail::entry_state state) noexcept
+named_object_kind kind_for(detail::directory_entry const& entry) noexcept
+{
+    bool const pool = (entry.flags.load(std::memory_order_relaxed) & detail::entry_pool) != 0;
+    return pool ? named_object_kind::pool : named_object_kind::object;
+}
+
+named_object_state state_for(detail::entry_state state, named_object_kind kind) noexcept
 {
     switch (state)
     {
     case detail::entry_state::constructing:
         return named_object_state::constructing;
     case detail::entry_state::orphaned:
-        return named_object_state::pending;
+        return kind == named_object_kind::pool ? named_object_state::closing : named_object_state::pending;
     case detail::entry_state::dying:
         return named_object_state::dying;
     default:
@@ -44,7 +50,8 @@ result<std::vector<named_object_info>> named_objects(segment const& in)
         info.size          = entry.size.load(std::memory_order_relaxed);
         info.alignment     = static_cast<std::uint32_t>(shape);
         info.version       = static_cast<std::uint32_t>(shape >> 32);
-        info.state         = state_for(status->state);
+        info.kind          = kind_for(entry);
+        info.state         = state_for(status->state, info.kind);
         info.holders       = detail::holders_of(entry);
         info.holders_limit = entry.holder_limit.load(std::memory_order_relaxed);
         info.kept          = (entry.flags.load(std::memory_order_relaxed) & detail::entry_kept) != 0;
@@ -63,10 +70,17 @@ std::string_view to_string(named_object_state state) noexcept
         return "live";
     case named_object_state::pending:
         return "pending";
+    case named_object_state::closing:
+        return "closing";
     case named_object_state::dying:
         return "dying";
     }
     return "unknown";
+}
+
+std::string_view to_string(named_object_kind kind) noexcept
+{
+    return kind == named_object_kind::pool ? "pool" : "object";
 }
 
 } // namespace atrium

@@ -64,8 +64,8 @@ private:
 };
 
 /// A value of a shared object behind a mutex that survives its holders. What `T` allocates through its allocator is
-/// told from everything else's, so that a torn value can be replaced without a leak; but what guarded values inside a
-/// torn one had goes only with the whole object.
+/// told from everything else's, so that a torn value can be replaced without a leak; but in a named object what guarded
+/// values inside a torn one had goes only with the whole object.
 /// \par Thread safety  Safe, from any number of processes. \par If a
 /// process dies  Outside: nothing. While it holds the value: the value is torn, the next holder is told, and its
 /// destructor never runs.
@@ -78,7 +78,7 @@ public:
     /// Constructs the value from `args`; called by what constructs shared objects, with the object's allocator.
     /// \par Errors  throws what the constructor throws; `too_many_owners`
     template <class... Args>
-    guarded(std::allocator_arg_t, allocator_type const& from, Args&&... args) : source_(from.source().sub_source())
+    guarded(std::allocator_arg_t, allocator_type const& from, Args&&... args) : source_(from.source().sub_source(this))
     {
         construct(std::forward<Args>(args)...);
     }
@@ -170,7 +170,7 @@ private:
         if (sound)
             std::destroy_at(&value());
         else
-            static_cast<void>(source_.reclaim());
+            static_cast<void>(source_.reclaim(storage_, sizeof(T)));
     }
 
     template <class... Args> void rebuild(Args&&... args)
@@ -180,7 +180,7 @@ private:
         ATRIUM_CRASH_POINT("guarded.rebuild.torn");
         if (sound)
             std::destroy_at(&value());
-        if (!source_.reclaim())
+        if (!source_.reclaim(storage_, sizeof(T)))
             throw_error(errc::timed_out, "rebuild");
         ATRIUM_CRASH_POINT("guarded.rebuild.reclaimed");
         construct(std::forward<Args>(args)...);

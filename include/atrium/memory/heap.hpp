@@ -44,7 +44,8 @@ public:
     /// \par Errors  `not_owned`: it is no block of this process in use; `forked`, `read_only`
     [[nodiscard]] result<> deallocate(void* block) noexcept;
 
-    /// Exact: what was given back is counted as free. For a read-only segment each number is true for itself.
+    /// Exact: what was given back is counted as free; of counted objects that were dropped other threads may keep a few
+    /// small blocks for their next ones. For a read-only segment each number is true for itself.
     /// \par Errors  `timed_out`, `corrupted`, `forked`
     [[nodiscard]] result<heap_statistics> statistics(deadline until) const;
 

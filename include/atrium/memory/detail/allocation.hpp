@@ -37,13 +37,16 @@ public:
     /// Where this process has the segment.
     [[nodiscard]] std::byte* base() const noexcept { return base_.get(); }
 
-    /// A source whose blocks can be told from this one's, yet go with its owner. Throws `too_many_owners`, or
-    /// `invalid_argument` where the owner is a process, whose death would take what others may be using.
-    [[nodiscard]] block_source sub_source() const;
+    /// A source for the member at `part` of the owner, whose blocks can be told from the owner's other ones, yet go with
+    /// it. Throws `too_many_owners`, also where the part of a counted object does not lie in the first 512 KiB of the
+    /// object itself; `invalid_argument` where the owner is a process, whose death would take what others may be using.
+    [[nodiscard]] block_source sub_source(void const* part) const;
 
-    /// Frees all blocks of exactly this owner, and waits for the heap as long as it takes.
+    /// Gives up all references that lie in the `size` bytes at `value` or in blocks of exactly this owner, and frees
+    /// these blocks; in a counted object also those of guarded values within the value. Waits for the heap for ten
+    /// seconds.
     /// \returns false where that could not be done
-    [[nodiscard]] bool reclaim() const noexcept;
+    [[nodiscard]] bool reclaim(void const* value, std::size_t size) const noexcept;
 
     friend bool operator==(block_source const& a, block_source const& b) noexcept
     {

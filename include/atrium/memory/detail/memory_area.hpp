@@ -5,6 +5,7 @@
 #include <atrium/base/atomic.hpp>
 #include <atrium/base/name.hpp>
 #include <atrium/memory/detail/heap_layout.hpp>
+#include <atrium/memory/detail/object_layout.hpp>
 #include <atrium/sync/doorbell.hpp>
 #include <atrium/sync/recoverable_mutex.hpp>
 
@@ -23,7 +24,7 @@ enum class entry_state : std::uint64_t
     free         = 0, ///< no object; `next_sub` is all that counts
     constructing = 1, ///< by that participant: its own until it is live
     live         = 2, ///< the holders hold it
-    orphaned     = 3, ///< live, but the last holder died; the next process that knows the type destroys it
+    orphaned     = 3, ///< whole, but nobody holds it: its last holder died, or it is a pool that has elements
     dying        = 4, ///< by that participant: its destructor runs
 };
 
@@ -31,6 +32,7 @@ enum entry_flag : std::uint64_t
 {
     entry_kept    = 1, ///< stays without a holder
     entry_trivial = 2, ///< has no destructor to run
+    entry_pool    = 4, ///< a table of counted objects: stays, also without a holder, until the last of these is gone
 };
 
 /// A named object. Written under the heap mutex only. Everything is written before `state` leaves `free`, so that
@@ -52,13 +54,39 @@ struct alignas(64) directory_entry
 static_assert(sizeof(directory_entry) == 384 && offsetof(directory_entry, name) == 64);
 static_assert(offsetof(directory_entry, holders) == 224);
 
-/// The start of the area; as many entries follow as it has room for.
+/// The start of the area; `entries`, the heads of the participants' cells, and the marks of the rows of eras follow.
 struct memory_header
 {
     recoverable_mutex mutex;         ///< over the heap's metadata and the directory
     doorbell          entry_changed; ///< rung when an entry stops being constructed or destroyed
     heap_header       heap;
+
+    /// Chunks of the tables of heap objects and of segment cells: offsets, 0 where there is none yet. Written once,
+    /// under the heap mutex.
+    alignas(64) atomic<std::uint64_t> record_chunks[chunk_count]{};
+    atomic<std::uint64_t> cell_chunks[chunk_count]{};
+
+    /// Raised when an object is left pending for whoever knows its type.
+    atomic<std::uint64_t> pending_epoch{0};
+
+    atomic<std::uint64_t> entries{0}; ///< how many; written by the segment's creator
 };
 static_assert(sizeof(memory_header) % alignof(directory_entry) == 0);
+
+/// Where the pieces of the area lie.
+struct memory_area_layout
+{
+    memory_area_layout(std::uint32_t entries, std::uint32_t participants, std::uint32_t lanes) noexcept
+        : entries_at(sizeof(memory_header)),
+          cells_at(entries_at + std::uint64_t{entries} * sizeof(directory_entry)),
+          era_rows_at(cells_at + std::uint64_t{participants} * sizeof(std::uint64_t)),
+          end(era_rows_at + (std::uint64_t{participants} + lanes + 63) / 64 * sizeof(std::uint64_t))
+    {}
+
+    std::uint64_t entries_at;
+    std::uint64_t cells_at;    ///< offset of the first `process_cells` of each participant
+    std::uint64_t era_rows_at; ///< a bit for each lane: its row of the table of eras has memory
+    std::uint64_t end;
+};
 
 } // namespace atrium::detail

@@ -23,6 +23,8 @@ struct object_type
     fingerprint print;
     bool        trivial                  = false; ///< no destructor to run
     void (*destroy)(std::byte*) noexcept = nullptr;
+    bool          pool                   = false; ///< a table of counted objects, which keep it
+    std::uint64_t bytes                  = 0;     ///< of the block; 0: as many as the type has
 };
 
 enum class named_mode

@@ -2,6 +2,8 @@
 /// Whom a heap block belongs to.
 #pragma once
 
+#include <atrium/memory/detail/object_layout.hpp>
+
 #include <boost/assert.hpp>
 
 #include <cstdint>
@@ -14,17 +16,18 @@ enum class owner_kind : std::uint8_t
 {
     participant,     ///< A process attached to the segment; its blocks go when it dies.
     directory_entry, ///< A named object.
-    object_record,   ///< The control record of a counted object.
+    object,          ///< A counted object.
     library,         ///< A structure of the library's own, which lives as long as the segment.
 };
 
 /// The owner of a heap block in 62 bits, as the block's tag has it; a small value.
 ///
-/// | bits   | participant | directory_entry, object_record | library      |
-/// | ------ | ----------- | ------------------------------ | ------------ |
-/// | 61..60 | kind        | kind                           | kind         |
-/// | 59..48 | row         | index (28 bits, 59..32)        | structure id |
-/// | 47..0  | incarnation | sub (32 bits, 31..0)           |              |
+/// | participant        | directory_entry | object                | library              |
+/// | ------------------ | --------------- | --------------------- | -------------------- |
+/// | kind, 61..60       | kind, 61..60    | kind, 61..60          | kind, 61..60         |
+/// | row, 59..48        | index, 59..32   | pool, 59..44; 0: heap | structure id, 59..0  |
+/// | incarnation, 47..0 | sub, 31..0      | index, 43..16         |                      |
+/// |                    |                 | sub, 15..0            |                      |
 class owner
 {
 public:
@@ -33,6 +36,7 @@ public:
     static constexpr unsigned index_bits       = 28;
     static constexpr unsigned sub_bits         = 32;
     static constexpr unsigned id_bits          = 60;
+    static constexpr unsigned object_sub_bits  = 16;
 
     /// The process in that row of the participant table; `incarnation` tells it from others that had the row.
     [[nodiscard]] static constexpr owner participant(std::uint64_t row, std::uint64_t incarnation) noexcept
@@ -44,13 +48,16 @@ public:
     /// An entry of the directory; `sub` tells apart what belongs to different parts or lives of it.
     [[nodiscard]] static constexpr owner directory_entry(std::uint64_t index, std::uint64_t sub) noexcept
     {
-        return indexed(owner_kind::directory_entry, index, sub);
+        BOOST_ASSERT(index < bit(index_bits) && sub < bit(sub_bits));
+        return owner(owner_kind::directory_entry, index << sub_bits | sub);
     }
 
-    /// A control record of a counted object.
-    [[nodiscard]] static constexpr owner object_record(std::uint64_t index, std::uint64_t sub) noexcept
+    /// A counted object; `sub` 0 is the object itself, others are guarded values in it.
+    [[nodiscard]] static constexpr owner object(object_id id, std::uint64_t sub) noexcept
     {
-        return indexed(owner_kind::object_record, index, sub);
+        BOOST_ASSERT(id && id.index() < bit(index_bits) && sub < bit(object_sub_bits));
+        std::uint64_t const pool = id.is_in_pool() ? std::uint64_t{id.pool()} + 1 : 0;
+        return owner(owner_kind::object, pool << (index_bits + object_sub_bits) | id.index() << object_sub_bits | sub);
     }
 
     /// A structure of the library; 0 is the heap's own sentinel.
@@ -65,6 +72,13 @@ public:
     [[nodiscard]] constexpr std::uint64_t incarnation() const noexcept { return id() & (bit(incarnation_bits) - 1); }
     [[nodiscard]] constexpr std::uint64_t index() const noexcept { return id() >> sub_bits; }
     [[nodiscard]] constexpr std::uint64_t sub() const noexcept { return id() & (bit(sub_bits) - 1); }
+    [[nodiscard]] constexpr std::uint64_t object_sub() const noexcept { return id() & (bit(object_sub_bits) - 1); }
+    [[nodiscard]] constexpr object_id     as_object() const noexcept
+    {
+        std::uint64_t const pool  = id() >> (index_bits + object_sub_bits);
+        std::uint64_t const index = id() >> object_sub_bits & (bit(index_bits) - 1);
+        return pool == 0 ? object_id::in_heap(index) : object_id::in_pool(static_cast<std::uint32_t>(pool - 1), index);
+    }
     [[nodiscard]] constexpr std::uint64_t structure() const noexcept { return id(); }
 
     /// True of a participant.
@@ -81,11 +95,14 @@ public:
         return owner(static_cast<owner_kind>(bits >> id_bits), bits & (bit(id_bits) - 1));
     }
 
-    /// The same entry or record, whatever the sub; owners without sub must be equal.
+    /// The same entry or object, whatever the sub; owners without sub must be equal.
     [[nodiscard]] constexpr bool same_index(owner other) const noexcept
     {
-        bool const has_sub = kind() == owner_kind::directory_entry || kind() == owner_kind::object_record;
-        return has_sub ? bits_ >> sub_bits == other.bits_ >> sub_bits : bits_ == other.bits_;
+        if (kind() == owner_kind::directory_entry)
+            return bits_ >> sub_bits == other.bits_ >> sub_bits;
+        if (kind() == owner_kind::object)
+            return bits_ >> object_sub_bits == other.bits_ >> object_sub_bits;
+        return bits_ == other.bits_;
     }
 
     /// Exactly the same owner.
@@ -97,12 +114,6 @@ private:
     {}
 
     static constexpr std::uint64_t bit(unsigned position) noexcept { return std::uint64_t{1} << position; }
-
-    static constexpr owner indexed(owner_kind kind, std::uint64_t index, std::uint64_t sub) noexcept
-    {
-        BOOST_ASSERT(index < bit(index_bits) && sub < bit(sub_bits));
-        return owner(kind, index << sub_bits | sub);
-    }
 
     constexpr std::uint64_t id() const noexcept { return bits_ & (bit(id_bits) - 1); }
 
