@@ -98,7 +98,7 @@ void check_reading(std::span<std::byte const> bytes)
         at = offset + size;
     };
     follows(i.participants_offset, i.participants * sizeof(detail::participant_row));
-    follows(i.lanes_offset, i.lanes * sizeof(detail::lane_row));
+    follows(i.lanes_offset, detail::lane_rows(i) * sizeof(lane_row));
     for (std::uint32_t n = 0; n < i.area_count; ++n)
         follows(i.areas[n].offset, i.areas[n].size);
     holds(at <= i.data_offset && i.data_offset <= header->committed);

@@ -28,9 +28,14 @@ BOOST_AUTO_TEST_CASE(owners_and_tags_keep_what_they_are_made_of)
     constexpr auto e = owner::directory_entry((1u << 28) - 1, 0xFFFFFFFF);
     static_assert(e.kind() == owner_kind::directory_entry && e.index() == (1u << 28) - 1 && e.sub() == 0xFFFFFFFF);
     static_assert(e.same_index(owner::directory_entry((1u << 28) - 1, 5)) && e != owner::directory_entry(1, 5));
-    static_assert(!e.same_index(owner::object_record((1u << 28) - 1, 5)));
+    static_assert(!e.same_index(owner::object(object_id::in_heap((1u << 27) - 1), 5)));
     static_assert(!p.same_index(owner::participant(4095, 1)) && p.same_index(p));
     static_assert(owner::library(77).structure() == 77 && owner::unpack(p.packed()) == p);
+    constexpr auto o = owner::object(object_id::in_pool(65534, (1u << 28) - 2), 65535);
+    static_assert(o.kind() == owner_kind::object && o.as_object() == object_id::in_pool(65534, (1u << 28) - 2));
+    static_assert(o.same_index(owner::object(o.as_object(), 0)) && o != owner::object(o.as_object(), 0));
+    static_assert(!o.same_index(owner::object(object_id::in_heap((1u << 28) - 2), 65535)));
+    static_assert(owner::object(object_id::in_heap(7), 1).as_object() == object_id::in_heap(7));
     static_assert(!owner::unpack(std::uint64_t{1} << 62));
     static_assert(block_tag::in_use(e).who() == e && block_tag::in_use(e).is_in_use(e));
     static_assert(block_tag::freeing(p).is_freeing(p) && !block_tag::freeing(p).is_in_use());
@@ -245,12 +250,13 @@ BOOST_AUTO_TEST_CASE(all_blocks_of_an_owner_go_with_it_and_no_others)
     std::vector<known_block> kept;
     for (unsigned i = 0; i != 60; ++i)
     {
-        kept.push_back(make_block(arena, 10 * i, 16, owner::object_record(2, i)));
-        make_block(arena, 7 * i, 16, owner::object_record(1, i % 2));
+        kept.push_back(make_block(arena, 10 * i, 16, owner::object(object_id::in_heap(2), i)));
+        make_block(arena, 7 * i, 16, owner::object(object_id::in_heap(1), i % 2));
         make_block(arena, 5 * i, 16, victim);
     }
-    auto const gone = core.reclaim(survivor, [](block_tag tag) noexcept {
-        return tag.is_in_use() && (tag.who() == victim || tag.who().same_index(owner::object_record(1, 0)));
+    auto const gone = core.reclaim(survivor, [](heap_block const& block) noexcept {
+        return block.tag.is_in_use() &&
+               (block.tag.who() == victim || block.tag.who().same_index(owner::object(object_id::in_heap(1), 0)));
     });
     BOOST_TEST_REQUIRE(gone.has_value());
     BOOST_TEST(gone->blocks == 120u);

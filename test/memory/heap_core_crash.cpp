@@ -162,9 +162,10 @@ void prepare_reclaim(scenario& it, std::mt19937_64& random)
         if (random() % 3 == 0)
             it.kept.push_back(block);
         else
-            BOOST_TEST_REQUIRE(it.arena.core()
-                                   .change_owner(block.payload, survivor, owner::object_record(9, random() % 3))
-                                   .has_value());
+            BOOST_TEST_REQUIRE(
+                it.arena.core()
+                    .change_owner(block.payload, survivor, owner::object(object_id::in_heap(9), random() % 3))
+                    .has_value());
     auto const  marked = make_block(it.arena, 500);
     auto* const tag    = reinterpret_cast<atomic<std::uint64_t>*>(it.arena.base() + marked.payload - 8);
     tag->store(block_tag::freeing(victim).word());

@@ -60,7 +60,7 @@ public:
     }
 
 private:
-    owner any_owner() { return owner::object_record(random_() % 4, random_() % 4); }
+    owner any_owner() { return owner::object(object_id::in_heap(random_() % 4), random_() % 4); }
 
     void allocate()
     {
@@ -117,8 +117,9 @@ private:
         auto const gone     = any_owner();
         auto const matches  = [&](known_block const& block) { return block.of.same_index(gone); };
         auto const expected = std::count_if(known_.begin(), known_.end(), matches);
-        auto const done     = core_.reclaim(
-                survivor, [&](block_tag tag) noexcept { return tag.is_in_use() && tag.who().same_index(gone); });
+        auto const done     = core_.reclaim(survivor, [&](heap_block const& block) noexcept {
+            return block.tag.is_in_use() && block.tag.who().same_index(gone);
+        });
         BOOST_TEST_REQUIRE(done.has_value());
         BOOST_TEST_REQUIRE(done->blocks == static_cast<std::uint64_t>(expected));
         std::erase_if(known_, matches);
@@ -164,7 +165,8 @@ void use_with_a_wrong_word(heap_arena const& arena, std::vector<known_block> con
     static_cast<void>(core->statistics());
     static_cast<void>(core->for_each_block([](heap_block const&) {}));
     static_cast<void>(core->recover(arena.limit()));
-    static_cast<void>(core->reclaim(survivor, [](block_tag tag) noexcept { return tag.is_in_use(victim); }));
+    auto const goes = [](heap_block const& block) noexcept { return block.tag.is_in_use(victim); };
+    static_cast<void>(core->reclaim(survivor, goes));
     static_cast<void>(core->extend(core->end() + 4096));
     static_cast<void>(core->drain(1000));
     static_cast<void>(core->check().size());

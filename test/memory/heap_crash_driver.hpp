@@ -86,9 +86,10 @@ inline void recover(detail::heap_core core)
 }
 
 /// Blocks that go with the victim: what it was giving back, and those of one owner that it reclaims in some scenarios.
-inline bool goes(detail::block_tag tag) noexcept
+inline bool goes(detail::heap_block const& block) noexcept
 {
-    return tag.is_freeing(victim) || (tag.is_in_use() && tag.who().same_index(detail::owner::object_record(9, 0)));
+    auto const going = detail::owner::object(detail::object_id::in_heap(9), 0);
+    return block.tag.is_freeing(victim) || (block.tag.is_in_use() && block.tag.who().same_index(going));
 }
 
 /// A heap, what a victim does to it, and which blocks must have all their bytes afterwards.

@@ -48,7 +48,7 @@ struct scene
         if (block)
             BOOST_TEST(h.deallocate(*block).has_value());
         auto const recovered = s.recover(soon);
-        BOOST_TEST(recovered.has_value());
+        BOOST_TEST_REQUIRE(recovered.has_value());
         BOOST_TEST(recovered->dead.empty());
         BOOST_TEST(count(s, liveness::dead) == 0u);
     }

@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(settings_are_checked)
     BOOST_TEST(with([](auto& o) { o.participants = std::numeric_limits<std::uint32_t>::max(); }) ==
                errc::invalid_argument);
     BOOST_TEST(with([](auto& o) { o.lanes = 0; }) == errc::invalid_argument);
-    BOOST_TEST(with([](auto& o) { o.lanes = 65537; }) == errc::invalid_argument);
+    BOOST_TEST(with([](auto& o) { o.lanes = 8193; }) == errc::invalid_argument);
     BOOST_TEST(with([](auto& o) { o.named_objects = 0; }) == errc::invalid_argument);
     BOOST_TEST(with([](auto& o) { o.permissions = 010000; }) == errc::invalid_argument);
     BOOST_TEST(with([](auto& o) { o.detection_time = 0ms; }) == errc::invalid_argument);
@@ -109,7 +109,7 @@ BOOST_AUTO_TEST_CASE(settings_are_checked)
     BOOST_TEST(with([](auto& o) { o.detection_time = std::chrono::milliseconds::max(); }) == errc::invalid_argument);
     BOOST_TEST(with([](auto& o) {
                    o.participants = 1024;
-                   o.lanes        = 65536;
+                   o.lanes        = 8192;
                }) == error_code());
     BOOST_TEST(with([](auto& o) { o.size = 0; }) == error_code());
     BOOST_TEST(with([](auto& o) { o.open_timeout = -1ms; }) == error_code());
@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_CASE(every_flipped_bit_behind_the_identity_is_survived)
     auto const  name  = unique_name("flip");
     auto const  whole = bytes_of_a_segment(unique_name("model"), small(true));
     forged_file file(name, whole);
-    auto const  tables_end = detail::header_size + 4 * sizeof(detail::participant_row) + 4 * sizeof(detail::lane_row);
+    auto const  tables_end = detail::header_size + 4 * sizeof(detail::participant_row) + 4 * sizeof(atrium::lane_row);
     for (std::size_t bit = sizeof(detail::segment_identity) * 8; bit < tables_end * 8; ++bit)
     {
         if (bit / 8 >= sizeof(detail::segment_header) && bit / 8 < detail::header_size)

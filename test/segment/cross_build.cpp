@@ -1,14 +1,19 @@
 /// Two builds of this program share a segment: `cross_build OTHER` creates one, starts OTHER on it, and both say what
 /// they see of it; then the roles change. Not a Boost.Test program, so that builds without it can take part.
 #include <atrium/base/fingerprint.hpp>
+#include <atrium/memory/counted_objects.hpp>
 #include <atrium/memory/guarded.hpp>
 #include <atrium/memory/heap.hpp>
 #include <atrium/memory/list.hpp>
+#include <atrium/memory/make_shared.hpp>
 #include <atrium/memory/map.hpp>
 #include <atrium/memory/named.hpp>
+#include <atrium/memory/segment_ptr.hpp>
 #include <atrium/memory/string.hpp>
 #include <atrium/memory/unordered_map.hpp>
 #include <atrium/memory/vector.hpp>
+#include <atrium/pool/pool.hpp>
+#include <atrium/pool/pools.hpp>
 #include <atrium/segment/detail/layout.hpp>
 #include <atrium/segment/segment.hpp>
 
@@ -64,7 +69,7 @@ statement state(segment const& s)
     said.data_offset    = s.attached()->data_offset();
     said.fingerprint    = fingerprint_of<sample>().hash;
     said.row_size       = sizeof(detail::participant_row);
-    said.lane_size      = sizeof(detail::lane_row);
+    said.lane_size      = sizeof(atrium::lane_row);
     said.content        = {42, 0.5, "across builds"};
     return said;
 }
@@ -106,6 +111,64 @@ int memory_visitor(char const* name)
     ::_exit(0); // with the lock, the holds and the blocks
 }
 
+// What both refer to: elements of a pool that have memory of their own and refer to each other, and an object that tells
+// when it is destroyed.
+struct leaf
+{
+    static constexpr bool is_shareable = true;
+    using allocator_type               = allocator<std::byte>;
+
+    leaf(std::allocator_arg_t, allocator_type const& own, char const* given) : text(given, own) {}
+
+    string            text;
+    segment_ptr<leaf> next;
+};
+
+struct heir
+{
+    static constexpr bool is_shareable = true;
+
+    explicit heir(shared_ptr<std::uint64_t> const& counts) : destroyed(counts) {}
+    heir(heir const&)            = delete;
+    heir& operator=(heir const&) = delete;
+    ~heir() { ++*destroyed; }
+
+    segment_ptr<std::uint64_t> destroyed;
+};
+
+struct common
+{
+    static constexpr bool is_shareable = true;
+
+    segment_ptr<leaf>          chain;  // of the host's
+    segment_ptr<leaf>          answer; // of the visitor's
+    segment_ptr<std::uint64_t> destroyed;
+};
+
+// Started by the other build: destroys what the host has made, makes something for it, and leaves behind what the host
+// does not know yet.
+int reference_visitor(char const* name)
+{
+    segment       s(open_only, name);
+    pool<leaf>    leaves(open_only, s, "leaves");
+    named<common> both(open_only, s, "both");
+    int           length = 0;
+    for (auto const* at = both->chain.get(); at != nullptr; at = at->next.get(), ++length)
+        REQUIRE(at->text == long_text);
+    REQUIRE(length == 3 && leaves.statistics().outstanding == 3);
+    auto const last = both->chain->next->next.share().value();
+    REQUIRE(last.use_count() == 2);
+    both->chain = nullptr;
+    REQUIRE(last.use_count() == 1 && leaves.statistics().outstanding == 1);
+
+    both->answer       = leaves.make(long_text).value();
+    both->answer->next = last;
+    auto const left    = make_shared<heir>(s, both->destroyed.share().value()).value();
+    REQUIRE(left.use_count() == 1 && counted_objects(s).value().outstanding == 2);
+    ::_exit(0); // with the references
+}
+
+void host_references(char const* other);
 void host_memory(char const* other);
 
 // Started by the other build.
@@ -120,7 +183,8 @@ int visitor(char const* name)
     REQUIRE(s.participants().size() == 2);
     for (participant_info const& p : s.participants())
         REQUIRE(p.state == liveness::alive);
-    REQUIRE(s.attached()->lane().value() == 1); // the host has the first
+    // Behind the lanes that participants share; the host has the first.
+    REQUIRE(s.attached()->lane().value() == s.attached()->participant_count() + 1);
     REQUIRE(s.grow_flat_memory(2u << 20).has_value());
     auto const more = s.flat_memory().value();
     std::memset(more.data() + more.size() - 8, 7, 8);
@@ -145,7 +209,7 @@ int host(char const* other)
 {
     std::string const name = "cross_build." + std::to_string(::getpid());
     segment           s(create_only, name, {.maximum_size = 4u << 20, .detection_time = 5ms, .flat = true});
-    REQUIRE(s.attached()->lane().value() == 0);
+    REQUIRE(s.attached()->lane().value() == s.attached()->participant_count());
     auto const said  = state(s);
     auto const bytes = s.flat_memory().value();
     std::memcpy(bytes.data(), &said, sizeof(said));
@@ -158,6 +222,7 @@ int host(char const* other)
     REQUIRE(report.dead.size() == 1 && report.lanes_released == 1);
     REQUIRE(s.participants().size() == 1);
     host_memory(other);
+    host_references(other);
     return 0;
 }
 
@@ -185,6 +250,39 @@ void host_memory(char const* other)
     REQUIRE(own.statistics(5s).value().used_bytes == 0);
 }
 
+void host_references(char const* other)
+{
+    std::string const name = "cross_build.references." + std::to_string(::getpid());
+    segment           s(create_only, name, {.maximum_size = 16u << 20, .detection_time = 5ms});
+    pool<leaf>        leaves(create_only, s, "leaves", {.capacity = 8});
+    named<common>     both(create_only, s, "both");
+    auto const        destroyed = make_shared<std::uint64_t>(s, 0u).value();
+    both->destroyed             = destroyed;
+    for (int n = 0; n < 3; ++n)
+    {
+        auto const one = leaves.make(long_text).value();
+        one->next      = std::move(both->chain);
+        both->chain    = one;
+    }
+    REQUIRE(run(other, "--reference-visitor", name.c_str()) == 0);
+    REQUIRE(both->chain == nullptr && leaves.statistics().outstanding == 2);
+
+    auto const report = s.recover(5s).value();
+    REQUIRE(report.dead.size() == 1 && report.references_released == 2); // to `last` and `left`
+    REQUIRE(report.objects_destroyed == 0 && report.objects_pending == 1);
+    REQUIRE(counted_objects(s).value().pending == 1 && *destroyed == 0);
+    REQUIRE(make_shared<heir>(s, destroyed).has_value()); // from now on this process knows the type
+    REQUIRE(*destroyed == 2 && counted_objects(s).value().outstanding == 1);
+    REQUIRE(destroyed.use_count() == 2);
+
+    REQUIRE(both->answer->text == long_text && both->answer->next->text == long_text);
+    auto const seen = pools(s).value();
+    REQUIRE(seen.size() == 1 && seen[0].references.in_segment == 2 && seen[0].references.participants.empty());
+    both->answer = nullptr;
+    REQUIRE(leaves.statistics().outstanding == 0);
+    REQUIRE(heap(s).check(5s).empty());
+}
+
 } // namespace
 
 int main(int argc, char** argv)
@@ -195,6 +293,8 @@ int main(int argc, char** argv)
             return visitor(argv[2]);
         if (argc == 3 && std::string(argv[1]) == "--memory-visitor")
             return memory_visitor(argv[2]);
+        if (argc == 3 && std::string(argv[1]) == "--reference-visitor")
+            return reference_visitor(argv[2]);
         REQUIRE(argc == 2);
         return host(argv[1]);
     }

@@ -51,7 +51,7 @@ private:
 inline std::vector<std::byte> bytes_of_a_segment(std::string const& name, segment_options const& options)
 {
     segment const          made(create_only, name, options);
-    auto const             size = static_cast<std::size_t>(made.size());
+    auto const             size = static_cast<std::size_t>(made.attached()->committed());
     auto const*            from = made.attached()->base();
     std::vector<std::byte> bytes(from, from + size);
     // As if its only user had left: no row is taken.

@@ -4,6 +4,8 @@
 #include "support/leak_check.hpp"
 
 #include <atrium/memory/named.hpp>
+#include <atrium/memory/segment_ptr.hpp>
+#include <atrium/pool/pool.hpp>
 #include <atrium/segment/detail/layout.hpp>
 
 #include <boost/json/object.hpp>
@@ -98,6 +100,9 @@ BOOST_AUTO_TEST_CASE(a_damaged_segment_never_crashes_the_tool)
     {
         segment const              s(create_only, name, {.keep = true});
         named<std::uint64_t> const kept(create_only, s, "counter", named_options{.keep = true}, std::uint64_t{1});
+        pool<std::uint64_t>        numbers(create_only, s, "numbers", {.capacity = 100, .keep = true});
+        named<segment_ptr<std::uint64_t>> const last(create_only, s, "last", named_options{.keep = true});
+        *last = numbers.make(2u).value();
     }
     std::string whole(std::filesystem::file_size(path_of(name)), '\0');
     std::ifstream(path_of(name), std::ios::binary).read(whole.data(), static_cast<std::streamsize>(whole.size()));

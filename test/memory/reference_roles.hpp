@@ -1,0 +1,652 @@
+/// \file
+/// Processes that make, share and drop counted objects; each counts its crash points from arm() on.
+#pragma once
+
+#include "memory/reference_objects.hpp"
+#include "support/crash_driver.hpp"
+
+#include <csignal>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace atrium::test {
+
+// ---- making and dropping -------------------------------------------------------------------------------------------
+
+// With all that a process does for the first time.
+ATRIUM_TEST_ROLE(heap_maker)
+{
+    station const at(arguments.at(0));
+    arm();
+    {
+        auto const one   = make_shared<node>(at.s, 1u).value();
+        auto       other = make_shared<node>(at.s, 2u).value();
+        auto const copy  = other;
+        other.reset();
+        require(copy->value == 2 && one->value == 1);
+    }
+    disarm();
+    return 0;
+}
+
+// Objects that make others in their constructors, and refer to them.
+ATRIUM_TEST_ROLE(nested_maker)
+{
+    station const at(arguments.at(0));
+    pool<item>    items(open_only, at.s, "items");
+    arm();
+    {
+        auto const outer = make_shared<node>(at.s, 1u, 2u).value();
+        require(outer->first->first->value == 3);
+        auto const linked = items.make(5u, true).value();
+        require(linked->link->value == 5);
+    }
+    disarm();
+    return 0;
+}
+
+ATRIUM_TEST_ROLE(pool_maker)
+{
+    station const     at(arguments.at(0));
+    pool<item>        items(open_only, at.s, "items");
+    pool<plain>       plains(open_only, at.s, "plains");
+    array_pool<plain> runs(open_only, at.s, "runs", 3);
+    arm();
+    {
+        auto       one   = items.make(1u).value();
+        auto const other = items.make(2u).value();
+        one.reset();
+        auto const trivial = plains.make().value();
+        auto const run     = runs.make().value();
+        require(other->is_whole() && trivial->check == ~std::uint64_t{0} && run[2].value == 0);
+    }
+    disarm();
+    return 0;
+}
+
+// Until there are no more, which is said when it is so.
+ATRIUM_TEST_ROLE(pool_exhauster)
+{
+    station const at(arguments.at(0));
+    pool<item>    items(open_only, at.s, "items");
+    arm();
+    {
+        std::vector<shared_ptr<item>> all;
+        for (std::size_t n = 0; n < items.capacity(); ++n)
+            all.push_back(items.make(n).value());
+        require(items.make().error() == errc::exhausted);
+        std::swap(all.front(), all.back());
+    }
+    disarm();
+    return 0;
+}
+
+ATRIUM_TEST_ROLE(thrower)
+{
+    station const    at(arguments.at(0));
+    pool<item>       items(open_only, at.s, "items");
+    array_pool<item> triples(open_only, at.s, "triples", 3);
+    arm();
+    auto const throws = [](int after, auto make) {
+        constructors_until_throw = after;
+        try
+        {
+            static_cast<void>(make());
+        }
+        catch (std::runtime_error const&)
+        {
+            return true;
+        }
+        return false;
+    };
+    require(throws(0, [&] { return make_shared<node>(at.s, 1u); }));
+    require(throws(1, [&] { return make_shared<node>(at.s, 1u, 1u); }));
+    require(throws(0, [&] { return items.make(1u); }));
+    require(throws(2, [&] { return triples.make(1u); }));
+    disarm();
+    return 0;
+}
+
+// ---- sharing -------------------------------------------------------------------------------------------------------
+
+// Takes what others left on the guarded board, and leaves something itself.
+ATRIUM_TEST_ROLE(sharer)
+{
+    station const           at(arguments.at(0));
+    named<safe_board> const board(open_only, at.s, "board");
+    pool<item>              items(open_only, at.s, "items");
+    arm();
+    {
+        auto             mine = items.make(7u).value();
+        shared_ptr<node> theirs;
+        {
+            auto held = board->lock_for_repair(30s).value();
+            theirs    = held->nodes.at(0).share().value();
+            held->items.emplace_back(mine);
+            held->items.emplace_back(held->items.at(0));
+            held->nodes.erase(held->nodes.begin());
+        }
+        mine.reset();
+        require(theirs->value == 11);
+    }
+    disarm();
+    return 0;
+}
+
+// References on the board move about in their containers.
+ATRIUM_TEST_ROLE(shuffler)
+{
+    station const           at(arguments.at(0));
+    named<safe_board> const board(open_only, at.s, "board");
+    auto const              fresh = make_shared<node>(at.s, 21u).value();
+    arm();
+    {
+        auto held = board->lock_for_repair(30s).value();
+        held->nodes.insert(held->nodes.begin(), fresh); // moves the others
+        held->nodes.emplace_back(fresh);                // into a larger block
+        std::swap(held->nodes.front(), held->nodes.back());
+        held->nodes.erase(held->nodes.begin());
+        held->nodes.pop_back();
+    }
+    disarm();
+    return 0;
+}
+
+ATRIUM_TEST_ROLE(weak_locker)
+{
+    station const        at(arguments.at(0));
+    named<board> const   bare(open_only, at.s, "bare");
+    pool<item>           items(open_only, at.s, "items");
+    auto                 taken   = bare->one.share().value();
+    auto                 element = items.make(3u).value();
+    weak_ptr<node> const other(taken);
+    weak_ptr<item> const own(element);
+    taken.reset();
+    arm();
+    {
+        auto const again = other.lock().value();
+        require(again->value == 1);
+        auto const mine = own.lock().value();
+        element.reset();
+        require(mine->is_whole());
+    }
+    require(own.expired() && own.lock().error() == errc::expired);
+    disarm();
+    return 0;
+}
+
+// Everything that a pointer in the segment can do, one that refers to the heap and one that refers to a pool.
+template <class T> void assign_in_every_way(segment_ptr<T>& one, segment_ptr<T>& other, shared_ptr<T> const& fresh)
+{
+    one   = fresh; // in the place of something else
+    other = one;
+    one   = std::move(other);
+    other = std::move(one);
+    std::swap(one, other);
+    one   = one.share().value();
+    other = one;
+    one   = nullptr;
+    segment_ptr<T> moved(std::move(other));
+    other = std::move(moved);
+}
+
+ATRIUM_TEST_ROLE(assigner)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    pool<item>         items(open_only, at.s, "items");
+    auto const         fresh = make_shared<node>(at.s, 2u).value();
+    arm();
+    assign_in_every_way(bare->one, bare->other, fresh);
+    disarm();
+    return 0;
+}
+
+ATRIUM_TEST_ROLE(element_assigner)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    pool<item>         items(open_only, at.s, "items");
+    auto const         fresh = items.make(2u).value();
+    arm();
+    assign_in_every_way(bare->element, bare->spare, fresh);
+    disarm();
+    return 0;
+}
+
+// ---- the end of objects --------------------------------------------------------------------------------------------
+
+ATRIUM_TEST_ROLE(graph_dropper)
+{
+    station const at(arguments.at(0));
+    auto          root = make_graph(at.s);
+    arm();
+    root.reset();
+    disarm();
+    return 0;
+}
+
+// The last reference lies in the segment.
+ATRIUM_TEST_ROLE(graph_clearer)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    bare->other = make_graph(at.s);
+    arm();
+    bare->other = nullptr;
+    disarm();
+    return 0;
+}
+
+// Drops the last element of a pool that it has not got open.
+ATRIUM_TEST_ROLE(last_dropper)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    static_cast<void>(detail::counted_type<item>());
+    static_cast<void>(detail::counted_type<node>());
+    arm();
+    bare->spare   = nullptr;
+    bare->trivial = nullptr;
+    disarm();
+    return 0;
+}
+
+// The same in a destructor: the element is a part of what is dropped.
+ATRIUM_TEST_ROLE(last_dropper_in_a_destructor)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    static_cast<void>(detail::counted_type<item>());
+    static_cast<void>(detail::counted_type<node>());
+    auto around      = make_shared<holder_of_item>(at.s).value();
+    around->held     = std::move(bare->spare);
+    around->held_too = std::move(bare->trivial);
+    arm();
+    around.reset();
+    disarm();
+    return 0;
+}
+
+// Shares what lies in a pool that it has not got open, and drops it last.
+ATRIUM_TEST_ROLE(last_sharer)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    static_cast<void>(detail::counted_type<item>());
+    static_cast<void>(detail::counted_type<node>());
+    arm();
+    {
+        auto const taken = bare->spare.share().value();
+        bare->spare      = nullptr;
+        weak_ptr<item> const weak(taken);
+        require(taken->is_whole() && weak.lock().has_value());
+    }
+    bare->trivial = nullptr;
+    disarm();
+    return 0;
+}
+
+ATRIUM_TEST_ROLE(pool_opener)
+{
+    station const at(arguments.at(0));
+    arm();
+    {
+        shared_ptr<item> outlives;
+        {
+            pool<item> own(open_or_create, at.s, "own", {.capacity = 3});
+            outlives = own.make(1u).value();
+            pool<item> const again(open_only, at.s, "own");
+        }
+        require(outlives->is_whole());
+    }
+    {
+        pool<plain> const empty(create_only, at.s, "own", {.capacity = 2});
+    }
+    disarm();
+    return 0;
+}
+
+// ---- growth --------------------------------------------------------------------------------------------------------
+
+// Needs a second block of cells for its references.
+ATRIUM_TEST_ROLE(cells_grower)
+{
+    station const                 at(arguments.at(0));
+    named<board> const            bare(open_only, at.s, "bare");
+    std::vector<shared_ptr<node>> many;
+    while (many.size() < 128)
+        many.push_back(bare->one.share().value());
+    arm();
+    many.push_back(bare->one.share().value());
+    many.push_back(bare->one.share().value());
+    many.pop_back();
+    disarm();
+    return 0;
+}
+
+// Needs a second chunk of cells in the segment; the first has as many as it says. Those in front are in its own memory.
+ATRIUM_TEST_ROLE(segment_cells_grower)
+{
+    station const                  at(arguments.at(0));
+    named<board> const             bare(open_only, at.s, "bare");
+    auto const                     one = bare->one.share().value();
+    std::vector<segment_ptr<node>> many;
+    auto const                     chunk = detail::cell_chunks_of(*detail::memory_of(*at.s.attached()).value())[0];
+    auto const                     kept  = std::stoull(arguments.at(1)); // by others
+    many.reserve(chunk.count + 2);
+    auto left = -static_cast<std::int64_t>(kept);
+    for (std::uint64_t n = 0; n < chunk.count; ++n)
+        left += chunk.cells[n].holder.load() == 0 ? 1 : 0;
+    for (; left > 0; --left)
+        many.emplace_back(one);
+    arm();
+    bare->other = one;
+    many.emplace_back(one);
+    many.pop_back();
+    disarm();
+    return 0;
+}
+
+// Needs a second chunk of records of heap objects.
+ATRIUM_TEST_ROLE(records_grower)
+{
+    station const                  at(arguments.at(0));
+    std::vector<shared_ptr<plain>> many;
+    auto const table = *detail::record_chunk(*detail::memory_of(*at.s.attached()).value(), 0).value();
+    auto       left  = -static_cast<std::int64_t>(std::stoull(arguments.at(1))); // kept by others
+    for (std::uint64_t n = 0; n < table.capacity(); ++n)
+        left += detail::look_at(table.word(n)).value.state() == detail::object_state::free ? 1 : 0;
+    for (; left > 0; --left)
+        many.push_back(make_shared<plain>(at.s).value());
+    arm();
+    many.push_back(make_shared<plain>(at.s).value());
+    many.push_back(make_shared<plain>(at.s).value());
+    many.pop_back();
+    disarm();
+    return 0;
+}
+
+ATRIUM_TEST_ROLE(generations_maker)
+{
+    station const at(arguments.at(0));
+    arm();
+    {
+        growing_pool<item> grows(open_or_create, at.s, "grows", {.capacity = 1, .generations = 2});
+        auto const         first  = grows.make(1u).value();
+        auto const         second = grows.make(2u).value();
+        auto const         third  = grows.make(3u).value();
+        require(grows.make().error() == errc::exhausted && grows.generation() == 1);
+    }
+    disarm();
+    return 0;
+}
+
+// ---- lanes, and leaving --------------------------------------------------------------------------------------------
+
+// More threads than there are lanes.
+ATRIUM_TEST_ROLE(crowd)
+{
+    station const at(arguments.at(0));
+    pool<item>    items(open_only, at.s, "items");
+    auto const    work = [&] {
+        auto const           one   = items.make(1u).value();
+        auto const           other = make_shared<plain>(at.s).value();
+        weak_ptr<item> const weak(one);
+        require(weak.lock().has_value());
+    };
+    arm();
+    std::thread second(work);
+    work();
+    second.join();
+    disarm();
+    return 0;
+}
+
+// Leaves with places that it kept, and with references of all kinds until then.
+ATRIUM_TEST_ROLE(reference_leaver)
+{
+    {
+        station const        at(arguments.at(0));
+        named<board> const   bare(open_only, at.s, "bare");
+        pool<item>           items(open_only, at.s, "items");
+        auto const           element = items.make(1u).value();
+        auto const           graph   = make_graph(at.s);
+        weak_ptr<item> const weak(element);
+        bare->element = element;
+        bare->other   = graph;
+        bare->other   = nullptr;
+        std::thread([&] {
+            static_cast<void>(items.make(2u).value());
+            static_cast<void>(make_shared<node>(at.s, 2u).value());
+        }).join();
+        arm();
+    }
+    disarm();
+    return 0;
+}
+
+// ---- to be killed, and recovered for -------------------------------------------------------------------------------
+
+// Has all that a process can have.
+ATRIUM_TEST_ROLE(owner_of_references)
+{
+    station const           at(arguments.at(0));
+    named<board> const      bare(open_only, at.s, "bare");
+    named<safe_board> const safe(open_only, at.s, "board");
+    pool<item>              items(open_only, at.s, "items");
+    pool<item>              own(create_only, at.s, "own", {.capacity = 2});
+    auto const              graph   = make_graph(at.s);
+    auto const              element = items.make(1u, true).value();
+    auto const              mine    = own.make(2u).value();
+    segment_ptr<node> const outside(graph);
+    bare->other = graph;
+    bare->spare = element;
+    named<board> const own_board(create_only, at.s, "own_board");
+    own_board->nodes.emplace_back(graph);
+    own_board->element = element;
+    auto held          = safe->lock_for_repair(30s).value();
+    held->nodes.emplace_back(graph);
+    held->items.emplace_back(mine);
+    be_ready_until_told();
+    return 0;
+}
+
+// Has references, and nothing else.
+ATRIUM_TEST_ROLE(owner_without_names)
+{
+    segment const s(open_only, arguments.at(0));
+    auto const    one    = make_shared<plain>(s).value();
+    auto const    around = make_shared<holder_of_item>(s).value();
+    around->held_too     = one;
+    be_ready_until_told();
+    return 0;
+}
+
+// Recovers for whoever died, and knows the types.
+ATRIUM_TEST_ROLE(reference_recoverer)
+{
+    station    at(arguments.at(0));
+    pool<item> items(open_only, at.s, "items");
+    segment    s(open_only, arguments.at(0));
+    static_cast<void>(make_shared<node>(s, 1u).value());
+    say("ready");
+    static_cast<void>(hear());
+    arm();
+    static_cast<void>(s.recover(30s));
+    disarm();
+    return 0;
+}
+
+// Makes a torn value anew, whose references go.
+ATRIUM_TEST_ROLE(reference_rebuilder)
+{
+    station const           at(arguments.at(0));
+    named<safe_board> const board(open_only, at.s, "board");
+    static_cast<void>(detail::counted_type<item>());
+    static_cast<void>(detail::counted_type<node>());
+    arm();
+    {
+        auto held = board->lock_for_repair(30s).value();
+        if (held.is_torn())
+            held.rebuild();
+    }
+    disarm();
+    return 0;
+}
+
+// Uses up the pool in a constructor or a destructor, and dies in it.
+ATRIUM_TEST_ROLE(dies_inside)
+{
+    station const     at(arguments.at(0));
+    static pool<item> items(open_only, at.s, "items");
+    auto const        use_up = [] {
+        std::vector<shared_ptr<item>> all;
+        in_constructor = in_destructor = nullptr;
+        while (auto made = items.make(1u))
+            all.push_back(std::move(*made));
+        std::raise(SIGKILL);
+    };
+    auto one = items.make(1u).value();
+    if (arguments.at(1) == "constructor")
+    {
+        in_constructor = use_up;
+        static_cast<void>(items.make(1u));
+    }
+    in_destructor = use_up;
+    one.reset();
+    return 1;
+}
+
+// Takes all that there is, and waits to be killed.
+ATRIUM_TEST_ROLE(hoarder)
+{
+    station const                 at(arguments.at(0));
+    pool<item>                    items(open_only, at.s, "items");
+    std::vector<shared_ptr<item>> all;
+    while (auto made = items.make(1u))
+        all.push_back(std::move(*made));
+    be_ready_until_told();
+    return 0;
+}
+
+// Comes, uses everything, and goes.
+ATRIUM_TEST_ROLE(newcomer)
+{
+    if (arguments.size() > 1)
+        arm();
+    {
+        station const at(arguments.at(0));
+        pool<item>    items(open_only, at.s, "items");
+        auto const    made    = make_shared<node>(at.s, 1u).value();
+        auto const    element = items.make(1u);
+        require(element.has_value() || element.error() == errc::exhausted);
+        named<board> const bare(open_only, at.s, "bare");
+        require(bare->element == nullptr || bare->element.share().has_value());
+    }
+    disarm();
+    return 0;
+}
+
+// Has an object with memory that no container knows any more, as one has that is cut off while it grows.
+struct losing
+{
+    using allocator_type               = allocator<std::byte>;
+    static constexpr bool is_shareable = true;
+
+    losing(std::allocator_arg_t, allocator_type const& a) : from(a) {}
+
+    void lose(shared_ptr<node> const& reference)
+    {
+        allocator<segment_ptr<node>> const typed(from);
+        std::construct_at(allocator<segment_ptr<node>>(typed).allocate(1).get(), reference);
+    }
+
+    allocator_type from;
+};
+
+ATRIUM_TEST_ROLE(loser)
+{
+    station const at(arguments.at(0));
+    auto const    lost = make_shared<losing>(at.s).value();
+    lost->lose(make_shared<node>(at.s, 1u).value());
+    be_ready_until_told();
+    return 0;
+}
+
+// Is refused, since somebody else recovers and does not come to an end.
+ATRIUM_TEST_ROLE(impatient_newcomer)
+{
+    require(code_of([&] { segment const s(open_only, arguments.at(0), {.open_timeout = 50ms}); }) ==
+            errc::recovery_busy);
+    return 0;
+}
+
+// Makes what nobody else knows, of which one becomes part of the other.
+ATRIUM_TEST_ROLE(stranger_maker)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    arm();
+    {
+        auto const one = make_shared<stranger>(at.s, 1u).value();
+        one->next      = make_shared<stranger>(at.s, 2u).value();
+        bare->unknown  = one;
+    }
+    bare->unknown = nullptr;
+    disarm();
+    return 0;
+}
+
+ATRIUM_TEST_ROLE(stranger_leaver)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    bare->unknown = make_shared<stranger>(at.s, 1u).value();
+    return 0;
+}
+
+// Uses the type, once told: takes what was left pending, though it has looked for such before.
+ATRIUM_TEST_ROLE(stranger_user)
+{
+    station const at(arguments.at(0));
+    static_cast<void>(make_shared<plain>(at.s).value());
+    say("ready");
+    static_cast<void>(hear());
+    static_cast<void>(make_shared<plain>(at.s).value());
+    static_cast<void>(make_shared<stranger>(at.s, 3u).value());
+    return 0;
+}
+
+// Two of them have references to each other's objects, and do all they can with them.
+ATRIUM_TEST_ROLE(crosser)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    pool<item>         items(open_only, at.s, "items");
+    bool const         first  = arguments.at(1) == "first";
+    segment_ptr<item>& mine   = first ? bare->element : bare->spare;
+    segment_ptr<item>& theirs = first ? bare->spare : bare->element;
+    auto               own    = items.make(first ? 1u : 2u).value();
+    mine                      = own;
+    say("ready");
+    static_cast<void>(hear());
+    auto           other = theirs.share().value();
+    weak_ptr<item> weak(other);
+    say("ready");
+    static_cast<void>(hear());
+    arm();
+    mine = other;
+    own.reset();
+    other.reset();
+    if (auto again = weak.lock())
+        mine = *again;
+    mine = nullptr;
+    if (auto again = weak.lock())
+        require((*again)->is_whole());
+    disarm();
+    return 0;
+}
+
+} // namespace atrium::test
