@@ -3,6 +3,7 @@
 #pragma once
 
 #include "memory/lane_state.hpp"
+#include "memory/object_table.hpp"
 
 #include <atrium/base/error.hpp>
 #include <atrium/memory/detail/object_layout.hpp>
@@ -123,6 +124,17 @@ inline void free_place(control_word& word) noexcept
     object_value const value(word.value.load(std::memory_order_relaxed));
     word.value.store(value.freed().word(), std::memory_order_release);
     ATRIUM_CRASH_POINT("object.freed");
+}
+
+/// The same for a lane that keeps nothing of the table, as when its process has the pool not open. Its flag says so to
+/// whoever recovers, should it die with the place free and the hint not set; and a flag keeps a pool.
+inline void free_as_visitor(object_table const& table, std::uint64_t index, std::uint32_t lane) noexcept
+{
+    std::uint32_t const visitor = table.visitor(lane);
+    table.hints().set_keeping(visitor, true);
+    free_place(table.word(index));
+    table.hints().set(index);
+    table.hints().set_keeping(visitor, false);
 }
 
 } // namespace atrium::detail

@@ -69,17 +69,6 @@ void give_up(local_reference& reference) noexcept
     home.check();
 }
 
-void bind(local_reference& reference, control_word& word, object_id id, object_pool* pool, std::byte* address,
-          void (*destroy)(std::byte*) noexcept) noexcept
-{
-    reference.word    = &word;
-    reference.object  = address;
-    reference.id      = id;
-    reference.pool    = pool;
-    reference.destroy = destroy;
-    reference.uses.store(1, std::memory_order_relaxed);
-}
-
 // A further reference of this process; `generation` as in attach().
 result<local_reference*> attach_process(memory_state& memory, control_word& word, object_id id, object_pool* pool,
                                         std::byte* address, std::optional<std::uint64_t> generation,
@@ -92,7 +81,7 @@ result<local_reference*> attach_process(memory_state& memory, control_word& word
             give_back_reference(memory, *lane, made);
             return error;
         }
-        bind(made, word, id, pool, address, destroy);
+        bind_reference(made, word, id, pool, address, destroy);
         home_of(memory, pool).count_taken(lane->index);
         return &made;
     });
@@ -107,7 +96,8 @@ namespace {
 void bind_element(object_pool& pool, std::uint64_t index, lane_state const& lane, local_reference& made) noexcept
 {
     object_table const& table = pool.table();
-    bind(made, table.word(index), object_id::in_pool(pool.entry(), index), &pool, table.place(index), pool.destroy());
+    bind_reference(made, table.word(index), object_id::in_pool(pool.entry(), index), &pool, table.place(index),
+                   pool.destroy());
     pool.home().count_taken(lane.index);
 }
 
@@ -196,11 +186,9 @@ bool detach_cell(memory_state& memory, lane_state& lane, local_reference& refere
 
 bool is_trivial(local_reference const& reference) noexcept
 {
-    if (reference.pool != nullptr)
-        return reference.pool->table().has(table_trivial);
-    object_table const&  table  = known_chunk_of(*reference.memory, reference.id);
-    object_record const& record = table.record(reference.id.index() - table.first());
-    return (record.flags.load(std::memory_order_relaxed) & table_trivial) != 0;
+    object_table const& table =
+        reference.pool != nullptr ? reference.pool->table() : known_chunk_of(*reference.memory, reference.id);
+    return is_trivial(table, reference.id.index() - table.first());
 }
 
 // With the lane for a moment at a time, so that destructors may run in between.
@@ -359,30 +347,6 @@ error_code attach_segment(segment_reference& to, local_reference const& from, st
     return error;
 }
 
-error_code move_to_segment(segment_reference& to, local_reference& from, std::byte* object)
-{
-    memory_state& memory = *from.memory;
-    auto const    cell   = cell_for(to, memory, object);
-    if (!cell)
-        return cell.error();
-    {
-        std::uint64_t const offset = memory.in->offset_of(*cell);
-        std::uint64_t const holder = holder_of(memory, to);
-        lane_use const      lane(memory);
-        lane->open_record(record_kind::move, from.id,
-                          cell_place{.cell    = offset,
-                                     .holder  = holder,
-                                     .pointee = memory.in->offset_of(object),
-                                     .source  = memory.in->offset_of(from.cell)});
-        fill_cell(**cell, from.id, holder);
-        point(to, offset, object);
-        empty(from);
-        lane->next_era();
-    }
-    give_up(from);
-    return {};
-}
-
 namespace {
 
 // Null where that is not to be had at once.
@@ -497,7 +461,7 @@ void move_segment(segment_reference& to, segment_reference& from) noexcept
     }
     lane_use const lane(*memory);
     lane->open_record(
-        record_kind::move_segment, object_id((*cell)->object.load(std::memory_order_relaxed)),
+        record_kind::move, object_id((*cell)->object.load(std::memory_order_relaxed)),
         cell_place{.cell = from.cell, .holder = holder, .pointee = memory->in->offset_of(object), .source = source});
     (*cell)->holder.store(holder, std::memory_order_relaxed);
     ATRIUM_CRASH_POINT("cell.holder_changed");

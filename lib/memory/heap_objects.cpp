@@ -9,7 +9,6 @@
 #include <atrium/base/log.hpp>
 #include <atrium/memory/detail/heap_object.hpp>
 
-#include <array>
 #include <chrono>
 
 namespace atrium::detail {
@@ -61,14 +60,7 @@ result<object_id> claim_hinted(memory_state& memory, lane_state& lane) noexcept
                 return table.error();
             if (!*table)
                 continue;
-            place_hints const& hints = (*table)->hints();
-            hints.set_keeping(lane.index, true);
-            std::array<std::uint32_t, 16> taken{};
-            std::size_t const             count = hints.take(kept.cursor, taken);
-            if (count == 0)
-                hints.set_keeping(lane.index, false);
-            for (std::size_t n = 0; n < count; ++n)
-                kept.places[kept.count++] = static_cast<std::uint32_t>((*table)->first() + taken[n]);
+            kept.take((*table)->hints(), lane.index, (*table)->first());
         }
         if (kept.count == 0)
             return errc::exhausted;
@@ -123,15 +115,9 @@ void free_heap_object(memory_state& memory, lane_state& lane, object_table const
     if (offset != 0 && !lane.blocks.keep_or_free(memory, offset, owner::object(id, 0)))
         log(severity::warning, "the block of a counted object was not its own");
 
-    auto&              kept  = lane.records;
-    place_hints const& hints = table.hints();
-    if (!hints.is_keeping(lane.index))
-        hints.set_keeping(lane.index, true); // before the place is free: who dies in between has kept one
+    lane.records.announce(table.hints(), lane.index);
     free_place(table.word(index));
-    if (kept.count < kept.places.size())
-        kept.places[kept.count++] = static_cast<std::uint32_t>(id.index());
-    else
-        hints.set(index);
+    lane.records.add(table.hints(), table.first(), index);
 }
 
 void end_heap_lane(memory_state& memory, lane_state& lane) noexcept
@@ -183,12 +169,8 @@ void bind(memory_state& memory, lane_state const& lane, object_id id, object_typ
 {
     object_table const& table = known_chunk_of(memory, id);
     std::uint64_t const index = id.index() - table.first();
-    made.word                 = &table.word(index);
-    made.object               = memory.in->base() + table.record(index).block.load(std::memory_order_relaxed);
-    made.id                   = id;
-    made.pool                 = nullptr;
-    made.destroy              = type.destroy;
-    made.uses.store(1, std::memory_order_relaxed);
+    std::uint64_t const block = table.record(index).block.load(std::memory_order_relaxed);
+    bind_reference(made, table.word(index), id, nullptr, memory.in->base() + block, type.destroy);
     memory.home->count_taken(lane.index);
 }
 

@@ -4,6 +4,7 @@
 
 #include "memory/control_word.hpp"
 #include "memory/kept_blocks.hpp"
+#include "memory/place_hints.hpp"
 #include "memory/undo_log.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
@@ -34,6 +35,33 @@ template <std::size_t Room> struct kept_places
     {
         return std::span(places).first(limit).subspan(count < limit ? count : limit);
     }
+
+    /// Takes what it has room for from a table whose first place is the number `first` of all; none is kept before.
+    void take(place_hints const& hints, std::uint32_t lane, std::uint64_t first) noexcept
+    {
+        hints.set_keeping(lane, true);
+        count = hints.take(cursor, places);
+        if (count == 0)
+            hints.set_keeping(lane, false);
+        for (std::size_t n = 0; n < count; ++n)
+            places[n] = static_cast<std::uint32_t>(first + places[n]);
+    }
+
+    /// Says that the lane keeps places of the table: before one is free, since who dies in between has kept it.
+    static void announce(place_hints const& hints, std::uint32_t lane) noexcept
+    {
+        if (!hints.is_keeping(lane))
+            hints.set_keeping(lane, true);
+    }
+
+    /// Keeps a free place of the table, or lets others have it.
+    void add(place_hints const& hints, std::uint64_t first, std::uint64_t place) noexcept
+    {
+        if (count < places.size())
+            places[count++] = static_cast<std::uint32_t>(first + place);
+        else
+            hints.set(place);
+    }
 };
 
 /// The cell of a change, as its record names it; all are offsets.
@@ -42,7 +70,7 @@ struct cell_place
     std::uint64_t cell    = 0;
     std::uint64_t holder  = 0; ///< of a segment_cell: whose it becomes, or was
     std::uint64_t pointee = 0; ///< attach and move: what a `segment_ptr` that holds the cell points at
-    std::uint64_t source  = 0; ///< move: the process's cell, or the holder, that loses the reference
+    std::uint64_t source  = 0; ///< move: the holder that loses the reference
 };
 
 /// One lane, as far as this process uses it. Process-local; belongs to the thread that has the lane.

@@ -42,7 +42,7 @@ thread_local waiting_objects* waiting = nullptr;
 // How one object is destroyed; nothing where the type is unknown here.
 std::optional<destroyer> how_to_destroy(located_object const& object, destroyer known) noexcept
 {
-    if (is_trivial(object))
+    if (is_trivial(object.table, object.index))
         return nullptr;
     if (known != nullptr)
         return known;
@@ -173,16 +173,9 @@ void release_place(memory_state& memory, located_object const& object, object_po
         return;
     }
     {
-        // This process may not have the pool open, so its lanes keep nothing of it; but who dies with the place free
-        // and the hint not set has kept one.
-        // The flag also keeps the pool for as long as its memory is written.
-        lane_use const      lane(memory);
-        place_hints const&  hints   = object.table.hints();
-        std::uint32_t const visitor = object.table.visitor(lane->index);
-        hints.set_keeping(visitor, true);
-        free_place(object.word());
-        hints.set(object.index);
-        hints.set_keeping(visitor, false);
+        // This process may not have the pool open: its lanes keep nothing of it.
+        lane_use const lane(memory);
+        free_as_visitor(object.table, object.index, lane->index);
     }
     end_pool_if_empty(memory, object.id.pool());
 }
@@ -192,7 +185,7 @@ void announce_pending(memory_state& memory, object_table const& table) noexcept
     // Release E4, pairs with the exchange E4 in claim_next_pending().
     table.header().pending.store(1, std::memory_order_release);
     ATRIUM_CRASH_POINT("object.pending_noted");
-    // Release E2, pairs with the acquire E2 in destroy_pending_if_any(): who sees the number sees the object pending.
+    // Release E2, pairs with the acquires E2 in has_new_pending() and destroy_new_pending(): who sees the number sees the object pending.
     memory.header->pending_epoch.fetch_add(1, std::memory_order_release);
     ATRIUM_CRASH_POINT("object.pending_announced");
 }

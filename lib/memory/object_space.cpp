@@ -75,11 +75,11 @@ std::byte* object_at(memory_state const& memory, located_object const& object) n
     return memory.in->base() + block;
 }
 
-bool is_trivial(located_object const& object) noexcept
+bool is_trivial(object_table const& table, std::uint64_t index) noexcept
 {
-    if (!object.table.has(table_is_record))
-        return object.table.has(table_trivial);
-    return (object.table.record(object.index).flags.load(std::memory_order_relaxed) & table_trivial) != 0;
+    if (!table.has(table_is_record))
+        return table.has(table_trivial);
+    return (table.record(index).flags.load(std::memory_order_relaxed) & table_trivial) != 0;
 }
 
 std::uint64_t size_of(located_object const& object) noexcept

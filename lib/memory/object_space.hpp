@@ -34,7 +34,7 @@ struct located_object
 [[nodiscard]] std::byte* object_at(memory_state const& memory, located_object const& object) noexcept;
 
 /// True where there is no destructor to run.
-[[nodiscard]] bool is_trivial(located_object const& object) noexcept;
+[[nodiscard]] bool is_trivial(object_table const& table, std::uint64_t index) noexcept;
 
 /// Bytes of the object, all of an array's together.
 [[nodiscard]] std::uint64_t size_of(located_object const& object) noexcept;

@@ -21,6 +21,18 @@ namespace atrium::detail {
     return first;
 }
 
+/// A reference taken refers to an object, with one use; its cell is not filled, and no home has counted it yet.
+inline void bind_reference(local_reference& reference, control_word& word, object_id id, object_pool* pool,
+                           std::byte* address, void (*destroy)(std::byte*) noexcept) noexcept
+{
+    reference.word    = &word;
+    reference.object  = address;
+    reference.id      = id;
+    reference.pool    = pool;
+    reference.destroy = destroy;
+    reference.uses.store(1, std::memory_order_relaxed);
+}
+
 /// Lets the calling thread's lane have some at hand. May wait for the heap: no lane is held.
 /// \par Errors  `out_of_memory`, `timed_out`, `corrupted`, `descriptor_lost`
 [[nodiscard]] error_code reserve_references(memory_state& memory);

@@ -106,8 +106,7 @@ void write_segment_cell(memory_state& memory, std::uint32_t lane, open_record co
 
 void close(memory_state& memory, std::uint32_t lane, open_record const& record) noexcept
 {
-    bool const done =
-        record.kind == record_kind::move || record.kind == record_kind::move_segment || was_swung(memory, lane, record);
+    bool const done = record.kind == record_kind::move || was_swung(memory, lane, record);
     if (!done)
         return;
     switch (record.kind)
@@ -121,9 +120,6 @@ void close(memory_state& memory, std::uint32_t lane, open_record const& record) 
     case record_kind::detach_segment:
         return write_segment_cell(memory, lane, record, object_id());
     case record_kind::move:
-        write_segment_cell(memory, lane, record, record.object);
-        return write_process_cell(memory, record.at.source, object_id());
-    case record_kind::move_segment:
         write_segment_cell(memory, lane, record, record.object);
         return clear_pointer(memory, record.at.source, record.at.cell);
     }
@@ -206,16 +202,10 @@ void free_cut_off(memory_state& memory, std::vector<located_object> const& objec
     auto const lane = lane_use::shared(memory);
     for (located_object const& object : objects)
     {
-        // Who dies with the place free and the hint not set has kept one.
-        place_hints const&  hints   = object.table.hints();
-        std::uint32_t const visitor = object.table.visitor(lane->index);
-        hints.set_keeping(visitor, true);
         if (object.table.has(table_is_record))
             object.table.record(object.index).block.store(0, relaxed);
         ATRIUM_CRASH_POINT("reference.recover.block_forgotten");
-        free_place(object.word());
-        hints.set(object.index);
-        hints.set_keeping(visitor, false);
+        free_as_visitor(object.table, object.index, lane->index);
     }
 }
 

@@ -6,7 +6,6 @@
 #include "memory/object_space.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace atrium::detail {
 
@@ -74,15 +73,7 @@ segment_cell* reserve_hinted(memory_state& memory, lane_state& lane) noexcept
                 return &cell;
         }
         for (auto chunk = chunks.rbegin(); chunk != chunks.rend() && kept.count == 0; ++chunk)
-        {
-            chunk->hints.set_keeping(lane.index, true);
-            std::array<std::uint32_t, 16> taken{};
-            std::size_t const             count = chunk->hints.take(kept.cursor, taken);
-            if (count == 0)
-                chunk->hints.set_keeping(lane.index, false);
-            for (std::size_t n = 0; n < count; ++n)
-                kept.places[kept.count++] = static_cast<std::uint32_t>(chunk->first + taken[n]);
-        }
+            kept.take(chunk->hints, lane.index, chunk->first);
         if (kept.count == 0)
             return nullptr;
     }
@@ -148,14 +139,10 @@ void free_cell(memory_state& memory, lane_state& lane, segment_cell& cell) noexc
 {
     cell_chunk const& chunk = *chunk_around(memory, &cell);
     auto const        place = static_cast<std::uint64_t>(&cell - chunk.cells);
-    if (!chunk.hints.is_keeping(lane.index))
-        chunk.hints.set_keeping(lane.index, true);   // before the cell is free: who dies in between has kept one
+    lane.cells.announce(chunk.hints, lane.index);
     cell.holder.store(0, std::memory_order_release); // S1
     ATRIUM_CRASH_POINT("cell.freed");
-    if (lane.cells.count < lane.cells.places.size())
-        lane.cells.places[lane.cells.count++] = static_cast<std::uint32_t>(chunk.first + place);
-    else
-        chunk.hints.set(place);
+    lane.cells.add(chunk.hints, chunk.first, place);
 }
 
 result<segment_cell*> cell_at(memory_state& memory, std::uint64_t offset) noexcept

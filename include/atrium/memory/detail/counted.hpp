@@ -52,9 +52,6 @@ struct segment_reference
 /// `out_of_memory`, `timed_out`, `forked`, `read_only`
 [[nodiscard]] error_code attach_segment(segment_reference& to, local_reference const& from, std::byte* object);
 
-/// The same, from a reference of which this is the only use, and which is given up: no count changes.
-[[nodiscard]] error_code move_to_segment(segment_reference& to, local_reference& from, std::byte* object);
-
 /// Makes it refer to nothing, and destroys the object if that was the last reference. Nothing in a forked child.
 void drop_segment(segment_reference& from) noexcept;
 

@@ -155,7 +155,7 @@ enum record_word : std::size_t
     record_cell    = 1, ///< offset of the cell that gets or loses the reference
     record_holder  = 2, ///< what a segment_cell's `holder` becomes, or was
     record_pointee = 3, ///< offset of what a `segment_ptr` points at that gets the reference
-    record_source  = 4, ///< offset of the process's cell, or the holder, that loses the reference
+    record_source  = 4, ///< the holder that loses the reference
     record_open    = 5, ///< record_kind, and above it the era of the lane in which it is open; written last
 };
 
@@ -167,8 +167,7 @@ enum class record_kind : std::uint64_t
     detach_process = 2, ///< count - 1, then a process's cell; needs object and cell
     attach_segment = 3, ///< the same with a segment_cell; needs all but source
     detach_segment = 4, ///< the same; needs object, cell and holder
-    move           = 5, ///< from a process's cell to a segment_cell, without a swing; needs all
-    move_segment   = 6, ///< a segment_cell from one `segment_ptr` to another, without a swing; needs all
+    move           = 5, ///< a segment_cell from one `segment_ptr` to another, without a swing; needs all
 };
 
 enum table_flag : std::uint64_t
