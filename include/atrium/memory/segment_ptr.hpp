@@ -57,7 +57,8 @@ public:
         segment_ptr fresh(from); // first: where this throws, the old one stays
         if (!detail::may_hold_segment(reference_, fresh.reference_))
             throw_error(errc::invalid_argument, "segment_ptr");
-        return *this = std::move(fresh);
+        *this = std::move(fresh);
+        return *this;
     }
     segment_ptr& operator=(std::nullptr_t) noexcept
     {
