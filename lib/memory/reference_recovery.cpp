@@ -55,9 +55,9 @@ template <class Word> Word* word_at(memory_state const& memory, std::uint64_t of
 bool was_swung(memory_state& memory, std::uint32_t lane, open_record const& record) noexcept
 {
     auto const object = locate(memory, record.object);
-    if (object && look_at(object->word()).mark == swing_mark(lane, record.era))
-        return true;
-    return noted_era(memory, lane) >= record.era; // also where the object is long gone, and its pool
+    bool const marked = object && look_at(object->word()).mark == swing_mark(lane, record.era);
+    ATRIUM_CRASH_POINT("reference.recover.looked");
+    return marked || noted_era(memory, lane) >= record.era; // also where the object is long gone, and its pool
 }
 
 void write_process_cell(memory_state const& memory, std::uint64_t offset, object_id value) noexcept

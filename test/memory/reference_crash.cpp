@@ -113,6 +113,30 @@ BOOST_AUTO_TEST_CASE(who_drops_the_last_element_of_a_pool_of_others_in_a_destruc
     dies_anywhere("last_dropper_in_a_destructor", 50, 1, &leave_elements);
 }
 
+// With all others in use, the place that the victim freed is missed at once where nobody is told of it.
+BOOST_AUTO_TEST_CASE(who_drops_an_element_of_a_pool_that_it_has_not_open_dies_anywhere)
+{
+    auto const report = for_every_crash_point([](child_options const& options) {
+        reference_scene               now;
+        std::vector<shared_ptr<item>> others;
+        while (auto made = now.items.make(2u))
+            others.push_back(std::move(*made));
+        auto const status = run("visiting_dropper", now.name(), options);
+        BOOST_TEST(now.s.recover(10s).has_value());
+        if (now.bare->element == nullptr)
+        {
+            auto fresh = now.items.make(1u);
+            BOOST_TEST(fresh.has_value());
+            now.bare->element = std::move(*fresh);
+        }
+        BOOST_TEST(now.items.make(3u).error() == errc::exhausted);
+        others.clear();
+        now.is_as_before(status == exited(0) ? 0 : 1);
+        return status;
+    });
+    met_enough(report, 20);
+}
+
 BOOST_AUTO_TEST_CASE(who_shares_and_drops_the_last_element_of_a_pool_of_others_dies_anywhere)
 {
     dies_anywhere("last_sharer", 50, 1, &leave_elements);

@@ -253,6 +253,19 @@ ATRIUM_TEST_ROLE(last_dropper)
     return 0;
 }
 
+// Drops the last reference to an element of a pool that others have open, and itself has not.
+ATRIUM_TEST_ROLE(visiting_dropper)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    static_cast<void>(detail::counted_type<item>());
+    static_cast<void>(detail::counted_type<node>());
+    arm();
+    bare->element = nullptr;
+    disarm();
+    return 0;
+}
+
 // The same in a destructor: the element is a part of what is dropped.
 ATRIUM_TEST_ROLE(last_dropper_in_a_destructor)
 {

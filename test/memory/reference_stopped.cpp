@@ -286,6 +286,28 @@ BOOST_AUTO_TEST_CASE(who_recovers_stands_still_anywhere)
                100);
 }
 
+// The mark that says that the dead one's swing has happened goes in the middle of being looked for.
+BOOST_AUTO_TEST_CASE(who_recovers_stands_still_while_others_change_the_same_count)
+{
+    for (char const* point : {"reference.attached", "reference.detached"})
+    {
+        for (std::uint64_t hit : {1u, 2u})
+        {
+            scene now;
+            child recoverer =
+                ready_child("reference_recoverer", now.name(), {.stop_at_name = "reference.recover.looked"});
+            auto const held = now.bare->one.share().value();
+            BOOST_TEST(run("weak_locker", now.name(), {.crash_at_name = point, .hit = hit}) == killed(SIGKILL));
+            recoverer.close_input();
+            BOOST_TEST(recoverer.wait_stopped(30s));
+            BOOST_TEST(weak_ptr<node>(held).lock().has_value());
+            recoverer.resume();
+            BOOST_TEST(recoverer.wait(30s) == exited(0));
+            now.has_gone_on(1, 1); // its own object may have been between the last drop and its destructor
+        }
+    }
+}
+
 // The dead one's cells count until somebody recovers, whoever has its row by then: anybody can.
 BOOST_AUTO_TEST_CASE(who_takes_over_the_row_of_a_dead_one_stands_still_anywhere)
 {
