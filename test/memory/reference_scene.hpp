@@ -2,6 +2,7 @@
 /// The survivor of processes that use counted objects, and what must be so when they are gone.
 #pragma once
 
+#include "memory/recovery_roles.hpp"
 #include "memory/reference_roles.hpp"
 
 #include <boost/test/unit_test.hpp>
