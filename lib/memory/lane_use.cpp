@@ -1,34 +1,17 @@
 #include "memory/lane_use.hpp"
 
-#include <exception>
-
 namespace atrium::detail {
 
 namespace {
 
-constexpr unsigned uses_between_attempts = 1024;
-
 // Null where the thread can have none at the moment.
 lane_state* find_own_lane(memory_state& memory) noexcept
 {
-    if (own.left_alone != 0)
-    {
-        --own.left_alone;
+    auto const index = memory.in->try_lane();
+    if (!index || prepare_lane(memory, *index))
         return nullptr;
-    }
-    try
-    {
-        auto const index = memory.in->lane();
-        if (index && !prepare_lane(memory, *index))
-        {
-            own = {memory.serial, &memory.lanes[*index], 0};
-            return own.lane;
-        }
-    }
-    catch (std::exception const&) // no memory to note the lane in
-    {}
-    own.left_alone = uses_between_attempts;
-    return nullptr;
+    own = {memory.serial, &memory.lanes[*index]};
+    return own.lane;
 }
 
 } // namespace

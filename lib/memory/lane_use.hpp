@@ -14,9 +14,8 @@ namespace atrium::detail {
 /// destroyed with the thread.
 struct own_lane
 {
-    std::uint64_t serial     = 0; ///< of the memory_state; never used twice
-    lane_state*   lane       = nullptr;
-    unsigned      left_alone = 0; ///< uses before a lane is asked for again, after none was to be had
+    std::uint64_t serial = 0; ///< of the memory_state; never used twice
+    lane_state*   lane   = nullptr;
 };
 
 inline constinit thread_local own_lane own;

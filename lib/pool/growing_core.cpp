@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <new>
-#include <optional>
 #include <utility>
 
 namespace atrium::detail {
@@ -63,28 +61,6 @@ std::uint64_t capacity_in(growing_state const& state, std::uint32_t generation) 
     return capacity;
 }
 
-// The calling thread's lane; nothing where it can have none. Then it does without for a while, since to ask again means
-// a recovery.
-std::optional<std::uint32_t> find_lane(attachment& in) noexcept
-{
-    constexpr unsigned           uses_between_attempts = 1024;
-    static thread_local unsigned left_alone            = 0;
-    if (left_alone != 0)
-    {
-        --left_alone;
-        return std::nullopt;
-    }
-    try
-    {
-        if (auto const lane = in.lane())
-            return *lane;
-    }
-    catch (std::bad_alloc const&) // no memory to note the lane in
-    {}
-    left_alone = uses_between_attempts;
-    return std::nullopt;
-}
-
 } // namespace
 
 /// Keeps the newest generation that this process has open from being let go.
@@ -99,7 +75,7 @@ class growing_core::use
 public:
     explicit use(growing_core& of) : core_(of)
     {
-        if (auto const lane = find_lane(*of.in_))
+        if (auto const lane = of.in_->try_lane())
             enter(of.lanes_[*lane].oldest);
         else
             hold();

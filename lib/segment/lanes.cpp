@@ -5,7 +5,9 @@
 #include <atrium/base/detail/crash_point.hpp>
 
 #include <chrono>
+#include <exception>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace atrium {
@@ -70,6 +72,16 @@ struct thread_lanes
 
 thread_local thread_lanes of_this_thread;
 
+// The attachment in which this thread was refused a lane last. Trivially destructible, as above.
+struct refused_lane
+{
+    attachment const* in = nullptr;
+    participant_id    self;
+    unsigned          calls_left = 0; // before it asks again
+};
+
+constinit thread_local refused_lane refused;
+
 result<std::uint32_t> claim(attachment& in)
 {
     for (std::uint32_t index = in.insides().identity.participants; index < in.lane_count(); ++index)
@@ -115,6 +127,25 @@ result<std::uint32_t> attachment::lane()
     if (index)
         lanes.push_back({weak_from_this(), this, self_, *index});
     return index;
+}
+
+std::optional<std::uint32_t> attachment::try_lane() noexcept
+{
+    constexpr unsigned calls_between_attempts = 1024;
+    if (refused.calls_left != 0 && refused.in == this && refused.self == self_)
+    {
+        --refused.calls_left;
+        return std::nullopt;
+    }
+    try
+    {
+        if (auto const index = lane())
+            return *index;
+    }
+    catch (std::exception const&) // no memory to note the lane in
+    {}
+    refused = {this, self_, calls_between_attempts};
+    return std::nullopt;
 }
 
 void detail::release_lanes_of(attachment& leaving) noexcept

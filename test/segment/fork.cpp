@@ -224,6 +224,18 @@ BOOST_AUTO_TEST_CASE(a_thread_outlives_the_handle_and_finds_a_later_one)
     BOOST_TEST(again.attached()->lane().has_value());
 }
 
+BOOST_AUTO_TEST_CASE(a_thread_that_gets_no_lane_in_one_segment_gets_one_in_another)
+{
+    segment const full(create_only, unique_name("full"), {.lanes = 1});
+    segment const other(create_only, unique_name("other"), {.lanes = 1});
+    BOOST_TEST(full.attached()->try_lane().has_value());
+    std::thread([&] {
+        BOOST_TEST(!full.attached()->try_lane().has_value());
+        BOOST_TEST(full.attached()->lane().error() == errc::too_many_lanes);
+        BOOST_TEST(other.attached()->try_lane().has_value());
+    }).join();
+}
+
 BOOST_AUTO_TEST_CASE(liveness_is_right_across_pid_namespaces)
 {
     auto const name = unique_name("container");

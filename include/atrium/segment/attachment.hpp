@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -168,6 +169,10 @@ public:
     /// \par Errors  `too_many_lanes`, also in destructors that run after those of the thread's `thread_local`
     /// variables; `forked`, `read_only`
     [[nodiscard]] result<std::uint32_t> lane();
+
+    /// The same; nothing where the thread can have none. Then it is not asked for again for the next thousand calls, since
+    /// that means a recovery.
+    [[nodiscard]] std::optional<std::uint32_t> try_lane() noexcept;
 
     [[nodiscard]] std::vector<participant_info> participants() const;
 
