@@ -86,30 +86,56 @@ void object_pool::count_peak(lane_state const& lane, lane_share& share) noexcept
 
 result<std::uint64_t> object_pool::claim(lane_state& lane) noexcept
 {
-    lane_share& share        = lanes_[lane.index];
-    bool        someone_kept = false;
-    do
+    lane_share&        share = lanes_[lane.index];
+    place_hints const& hints = table_.hints();
+    for (;;)
     {
         if (auto const kept = claim_kept(lane))
             return *kept;
-        someone_kept = table_.hints().anybody_keeps(); // before the hints: who ends keeping sets them first
-    } while (refill(lane, share));
+        // What is free is in the hints, or some lane says that it keeps places. Where nobody else does, nor comes to do so
+        // while the hints are looked through, and there are none, nothing is free.
+        std::uint64_t const keepers =
+            hints.keepers_so_far() + (share.kept.noted ? 0 : 1); // refill() says so of this lane
+        bool const kept = hints.anybody_else_keeps(lane.index);
+        if (refill(lane, share))
+            continue;
+        if (!kept && hints.keepers_so_far() == keepers)
+            return errc::exhausted;
 
-    // Nothing in the hints. If no lane keeps places either, there are none; else they are looked for one by one, and
-    // taken from under the lane that keeps them, whose hint is then wrong.
-    if (!someone_kept && !table_.hints().anybody_keeps())
-        return errc::exhausted;
+        // Else places are looked for one by one, and taken from under the lane that keeps them, whose hint is then wrong.
+        // All may be in use each when it was looked at, and yet some have been free all the time: nothing is free for
+        // certain where it is so twice, and no place has been freed in between. Who has to look again does so because
+        // others made and dropped elements meanwhile.
+        std::uint64_t generations = 0;
+        if (auto const found = search(lane, share, generations))
+            return *found;
+        std::uint64_t generations_later = 0;
+        if (auto const found = search(lane, share, generations_later))
+            return *found;
+        if (generations == generations_later)
+            return errc::exhausted;
+    }
+}
+
+std::optional<std::uint64_t> object_pool::search(lane_state& lane, lane_share& share,
+                                                 std::uint64_t& generations) noexcept
+{
     for (std::uint64_t n = 0; n < table_.capacity(); ++n)
     {
         if (share.search_from >= table_.capacity())
             share.search_from = 0;
         std::uint64_t const index = share.search_from++;
-        if (!begin_construction(lane, table_.word(index)))
-            continue;
-        count(lane, share, 1);
-        return index;
+        control_word&       word  = table_.word(index);
+        object_value const  seen  = look_at(word).value;
+        generations += seen.generation();
+        if (seen.state() == object_state::free && begin_construction(lane, word))
+        {
+            count(lane, share, 1);
+            return index;
+        }
+        ATRIUM_CRASH_POINT("pool.place_looked_at");
     }
-    return errc::exhausted;
+    return std::nullopt;
 }
 
 // Said before the place is free: who dies in between has kept one.

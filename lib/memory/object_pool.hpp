@@ -97,6 +97,9 @@ private:
     void make_room(lane_state const& lane, lane_share& share) noexcept;
     bool refill(lane_state const& lane, lane_share& share) noexcept;
 
+    /// Looks at every word until one is free, and makes that place constructing; adds up the generations of all.
+    std::optional<std::uint64_t> search(lane_state& lane, lane_share& share, std::uint64_t& generations) noexcept;
+
     std::shared_ptr<attachment> in_;
     memory_state*               memory_;
     std::uint32_t               entry_;

@@ -12,7 +12,8 @@ namespace {
 
 // A hint orders nothing, the control word that is asked next does; but hints must not be lost. Whoever sets a bit looks at
 // the summary afterwards, and whoever clears the summary looks at the bits afterwards: in one order of all (L3), one of
-// them sees the other. And a lane says that it keeps places before it takes any, which who finds none must see (L2).
+// them sees the other. And a lane says that it keeps places before it takes any, or frees one, which who finds none must
+// see (L2).
 constexpr auto in_order = std::memory_order_seq_cst;
 
 constexpr std::uint64_t bit(std::uint64_t position) noexcept
@@ -26,6 +27,7 @@ place_hints::place_hints(std::byte* at, std::uint64_t places, std::uint32_t lane
     : bits_(reinterpret_cast<atomic<std::uint64_t>*>(at)),
       summary_(bits_ + words(places)),
       keeping_(summary_ + words(words(places))),
+      keepers_(keeping_ + words(lanes)),
       places_(places),
       words_(words(places)),
       lanes_(words(lanes))
@@ -102,7 +104,11 @@ std::size_t place_hints::take(std::uint64_t& cursor, std::span<std::uint32_t> in
 void place_hints::set_keeping(std::uint32_t lane, bool keeping) const noexcept
 {
     if (keeping)
+    {
         keeping_[lane / 64].fetch_or(bit(lane), in_order); // L2
+        ATRIUM_CRASH_POINT("hints.keeper");
+        keepers_->fetch_add(1, in_order); // L2
+    }
     else
     {
         // L2, as a release for the acquire in anybody_keeps(): who sees that the lane keeps none sees the hints.
@@ -118,8 +124,23 @@ bool place_hints::is_keeping(std::uint32_t lane) const noexcept
 
 bool place_hints::anybody_keeps() const noexcept
 {
-    return std::any_of(keeping_, keeping_ + lanes_,
-                       [](auto const& word) { return word.load(std::memory_order_acquire) != 0; }); // L2
+    return std::any_of(keeping_, keeping_ + lanes_, [](auto const& word) { return word.load(in_order) != 0; }); // L2
+}
+
+bool place_hints::anybody_else_keeps(std::uint32_t lane) const noexcept
+{
+    for (std::uint64_t n = 0; n < lanes_; ++n)
+    {
+        std::uint64_t const own = n == lane / 64 ? bit(lane) : 0;
+        if ((keeping_[n].load(in_order) & ~own) != 0) // L2
+            return true;
+    }
+    return false;
+}
+
+std::uint64_t place_hints::keepers_so_far() const noexcept
+{
+    return keepers_->load(in_order); // L2
 }
 
 } // namespace atrium::detail

@@ -14,7 +14,7 @@ namespace atrium::detail {
 /// for one that is: whoever finds a place asks the place itself. Lanes take bits by the word, and keep what they took.
 ///
 /// In shared memory: a bit for each place, a bit for each word of these (set when the word may not be 0), a bit for each
-/// lane (set while it may keep places).
+/// lane (set while it may keep places), and how often such a one was set.
 /// \par Thread safety  Safe; lock-free.
 /// \par If a process dies  What its lanes kept is in no bit: `set_all` gives them new ones.
 class place_hints
@@ -23,7 +23,7 @@ public:
     /// Bytes in shared memory, zeroed at first.
     [[nodiscard]] static constexpr std::uint64_t size(std::uint64_t places, std::uint32_t lanes) noexcept
     {
-        return 8 * (words(places) + words(words(places)) + words(lanes));
+        return 8 * (words(places) + words(words(places)) + words(lanes) + 1);
     }
 
     place_hints() = default;
@@ -43,6 +43,13 @@ public:
     /// Whether any lane may keep places.
     [[nodiscard]] bool anybody_keeps() const noexcept;
 
+    /// The same, that lane left out.
+    [[nodiscard]] bool anybody_else_keeps(std::uint32_t lane) const noexcept;
+
+    /// How often a lane has said that it keeps places: whoever finds none of the others keeping any, and this unchanged
+    /// afterwards, knows that nobody took or set bits in between.
+    [[nodiscard]] std::uint64_t keepers_so_far() const noexcept;
+
 private:
     static constexpr std::uint64_t words(std::uint64_t bits) noexcept { return (bits + 63) / 64; }
 
@@ -53,6 +60,7 @@ private:
     atomic<std::uint64_t>* bits_    = nullptr;
     atomic<std::uint64_t>* summary_ = nullptr;
     atomic<std::uint64_t>* keeping_ = nullptr;
+    atomic<std::uint64_t>* keepers_ = nullptr;
     std::uint64_t          places_  = 0;
     std::uint64_t          words_   = 0;
     std::uint64_t          lanes_   = 0; // words of keeping_

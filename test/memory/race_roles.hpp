@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -92,6 +93,98 @@ inline void is_at(child& c, std::string const& point)
 {
     c.wait_for_line("at " + point, 30s);
 }
+
+// ---- threads that meet at points -----------------------------------------------------------------------------------
+
+/// A thread, with the lane that it gets; does one thing after the other.
+class lane_thread
+{
+public:
+    lane_thread() : thread_([this] { work(); }) {}
+    lane_thread(lane_thread const&)            = delete;
+    lane_thread& operator=(lane_thread const&) = delete;
+    ~lane_thread() { end(); }
+
+    /// Has it done by that thread.
+    void run(std::function<void()> const& what)
+    {
+        std::unique_lock held(mutex_);
+        what_ = &what;
+        changed_.notify_all();
+        changed_.wait(held, [&] { return what_ == nullptr; });
+    }
+
+    /// The thread gives its lane back.
+    void end()
+    {
+        {
+            std::lock_guard const held(mutex_);
+            ended_ = true;
+        }
+        changed_.notify_all();
+        if (thread_.joinable())
+            thread_.join();
+    }
+
+private:
+    void work()
+    {
+        std::unique_lock held(mutex_);
+        for (;;)
+        {
+            changed_.wait(held, [&] { return what_ != nullptr || ended_; });
+            if (what_ == nullptr)
+                return;
+            (*what_)();
+            what_ = nullptr;
+            changed_.notify_all();
+        }
+    }
+
+    std::mutex                   mutex_;
+    std::condition_variable      changed_;
+    std::function<void()> const* what_  = nullptr;
+    bool                         ended_ = false;
+    std::thread                  thread_; // last: it uses the others
+};
+
+/// While it lives: what happens when the thread that made it meets the point for the n-th time from then on.
+class interlude
+{
+public:
+    interlude(std::string point, unsigned hit, std::function<void()> what)
+        : point_(std::move(point)), left_(hit), what_(std::move(what)), before_(std::exchange(latest_, this))
+    {
+        detail::crash_point_hook.store(&meet);
+    }
+    interlude(interlude const&)            = delete;
+    interlude& operator=(interlude const&) = delete;
+    ~interlude()
+    {
+        latest_ = before_;
+        if (latest_ == nullptr)
+            detail::crash_point_hook.store(nullptr);
+    }
+
+    [[nodiscard]] bool was_reached() const noexcept { return left_ == 0; }
+
+private:
+    static void meet(char const* name) noexcept
+    {
+        for (interlude* one = latest_; one != nullptr; one = one->before_)
+        {
+            if (one->point_ == name && one->left_ != 0 && --one->left_ == 0)
+                one->what_();
+        }
+    }
+
+    static inline thread_local interlude* latest_ = nullptr;
+
+    std::string           point_;
+    unsigned              left_;
+    std::function<void()> what_;
+    interlude*            before_;
+};
 
 // ---- roles ---------------------------------------------------------------------------------------------------------
 

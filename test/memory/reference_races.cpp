@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -254,6 +255,55 @@ BOOST_AUTO_TEST_CASE(a_pool_that_is_opened_while_its_last_handle_goes_loses_no_p
     BOOST_TEST(now.s.recover(10s).value().dead.size() == 1u);
     BOOST_TEST(made_until_exhausted(items) == places);
     now.is_exact();
+}
+
+// ---- pools that are almost exhausted -------------------------------------------------------------------------------
+
+// At every moment one place is free, but never the one that is looked at.
+BOOST_AUTO_TEST_CASE(a_pool_is_not_exhausted_when_a_place_is_freed_behind_who_looks_for_one)
+{
+    one_segment                   now;
+    pool<item>                    items(create_only, now.s, "items", {.capacity = 4});
+    lane_thread                   keeps;
+    lane_thread                   frees;
+    std::vector<shared_ptr<item>> all;
+    shared_ptr<item>              last;
+    keeps.run([&] {
+        while (auto made = items.make(1u))
+            all.push_back(std::move(*made));
+        std::ranges::sort(all, {}, [](auto const& one) { return one.get(); });
+        all.pop_back(); // the place that is looked at last is kept by this lane
+    });
+    interlude const behind("pool.place_looked_at", 1, [&] {
+        frees.run([&] { all.erase(all.begin()); });
+        keeps.run([&] { last = items.make(2u).value(); });
+    });
+    BOOST_TEST(items.make(3u).has_value());
+    BOOST_TEST(behind.was_reached());
+}
+
+// The same among the hints.
+BOOST_AUTO_TEST_CASE(a_pool_is_not_exhausted_when_a_place_gets_its_hint_behind_who_looks_for_one)
+{
+    one_segment                   now;
+    pool<item>                    items(create_only, now.s, "items", {.capacity = 32});
+    std::vector<shared_ptr<item>> all;
+    std::vector<shared_ptr<item>> more;
+    std::thread([&] {
+        while (auto made = items.make(1u))
+            all.push_back(std::move(*made));
+        all.resize(all.size() - 2);
+    }).join();
+    lane_thread     takes;
+    interlude const before("hints.keeping", 1, [&] { takes.run([&] { more.push_back(items.make(2u).value()); }); });
+    interlude const after("hints.keeping", 2, [&] {
+        std::thread([&] { all.pop_back(); }).join();
+        takes.run([&] { more.push_back(items.make(3u).value()); });
+        takes.end();
+    });
+    BOOST_TEST(items.make(4u).has_value());
+    BOOST_TEST(before.was_reached());
+    BOOST_TEST(after.was_reached());
 }
 
 // ---- recoverers that stand still -----------------------------------------------------------------------------------
