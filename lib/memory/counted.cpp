@@ -9,6 +9,7 @@
 #include "memory/object_space.hpp"
 #include "memory/process_references.hpp"
 #include "memory/segment_cells.hpp"
+#include "os/fork.hpp"
 
 #include <atrium/base/log.hpp>
 
@@ -241,6 +242,13 @@ std::uint64_t count_of(local_reference const& reference) noexcept
 weak_origin weak_origin_of(local_reference const& reference)
 {
     weak_origin origin;
+    if (reference.memory->in->is_forked())
+    {
+        origin.keeper = reference.memory->in->shared_from_this();
+        origin.word   = reference.word; // which is not here: nobody looks at it
+        origin.memory = reference.memory;
+        return origin;
+    }
     if (reference.pool != nullptr)
         origin.keeper = hand_out(reference.pool->shared_from_this());
     else
@@ -409,9 +417,11 @@ void drop_segment(segment_reference& from) noexcept
 
 result<local_reference*> share_segment(segment_reference const& from)
 {
-    memory_state* const memory = from.cell == 0 ? nullptr : memory_around(from.object.get());
-    if (memory == nullptr)
+    if (from.cell == 0)
         return errc::expired;
+    memory_state* const memory = memory_around(from.object.get());
+    if (memory == nullptr)
+        return os::is_forked_child() ? errc::forked : errc::expired;
     auto const cell = cell_at(*memory, from.cell);
     if (!cell)
         return cell.error();

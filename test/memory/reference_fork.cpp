@@ -149,6 +149,30 @@ BOOST_AUTO_TEST_CASE(elements_and_weak_references_of_a_forked_child_keep_the_seg
     is_the_parents();
 }
 
+BOOST_AUTO_TEST_CASE(what_a_forked_child_asks_of_the_parents_references_says_so)
+{
+    auto              items   = std::make_optional<pool<item>>(create_only, *s, "items", pool_options{.capacity = 4});
+    auto const        element = items->make(1u).value();
+    auto const        object  = make_shared<node>(*s, 1u).value();
+    segment_ptr<node> pointer(object); // in ordinary memory: the child has a copy
+    BOOST_TEST(holds_in_a_child([&] {
+        weak_ptr<item> const weak(element);
+        weak_ptr<node> const other(object);
+        return weak.lock().error() == errc::forked && weak.expired() && other.lock().error() == errc::forked &&
+               pointer.share().error() == errc::forked &&
+               code_of([&] { segment_ptr<node> const copy(pointer); }) == errc::forked;
+    }));
+    BOOST_TEST(holds_in_a_child([&] {
+        weak_ptr<item> const weak(element);
+        items.reset();
+        s.reset();
+        return weak.lock().error() == errc::forked && pointer.share().error() == errc::forked;
+    }));
+    pointer = nullptr;
+    BOOST_TEST(object.use_count() == 1u);
+    is_the_parents();
+}
+
 BOOST_AUTO_TEST_CASE(a_forked_child_drops_the_parents_references_before_and_after_the_parents_segment)
 {
     std::optional<pool<item>> items(std::in_place, create_only, *s, "items", pool_options{.capacity = 4});
