@@ -5,6 +5,7 @@
 #include "memory/object_destruction.hpp"
 #include "memory/object_space.hpp"
 #include "memory/reclaim.hpp"
+#include "memory/segment_cells.hpp"
 #include "os/fork.hpp"
 
 #include <atrium/base/log.hpp>
@@ -70,6 +71,14 @@ void block_source::deallocate(void* block, std::size_t alignment) const noexcept
                                          : result<>(errc::not_owned);
     if (!done)
         log(severity::warning, "a block was not freed: " + done.error().message());
+}
+
+void block_source::give_up_references(void const* at, std::size_t size) const noexcept
+{
+    if (base() == nullptr)
+        return; // those in ordinary memory go with this process
+    if (auto const memory = memory_at(base()))
+        release_cells_at(**memory, static_cast<std::byte const*>(at), size);
 }
 
 namespace {

@@ -5,13 +5,20 @@
 #include "memory/object_destruction.hpp"
 #include "memory/object_space.hpp"
 
+#include <atrium/memory/detail/counted.hpp>
+
 #include <algorithm>
+#include <cstring>
+#include <new>
 
 namespace atrium::detail {
 
 namespace {
 
-constexpr auto relaxed = std::memory_order_relaxed;
+using namespace std::chrono_literals;
+
+constexpr auto relaxed               = std::memory_order_relaxed;
+constexpr auto patience_for_recovery = 1s;
 
 std::uint64_t hint_bytes(std::uint64_t count, std::uint32_t lanes) noexcept
 {
@@ -204,6 +211,63 @@ void release_cell(memory_state& memory, segment_cell& cell) noexcept
     }
     if (last)
         announce_pending(memory, found->table);
+}
+
+namespace {
+
+// Whether somebody is in the middle of writing to the cell, or was when he died.
+bool is_recorded(memory_state const& memory, std::uint64_t cell) noexcept
+{
+    for (std::uint32_t lane = 0; lane < memory.in->lane_count(); ++lane)
+    {
+        lane_row const& row = memory.in->row_of_lane(lane);
+        // Acquire N2: whoever closed it has written what it says.
+        std::uint64_t const era = row.era.load(std::memory_order_acquire);
+        if (row.record[record_cell].load(relaxed) == cell &&
+            row.record[record_open].load(relaxed) >> record_kind_bits == era)
+            return true;
+    }
+    return false;
+}
+
+// The cell that the bytes there would hold if they were a reference; the cell knows.
+segment_cell* cell_held_at(memory_state& memory, std::byte const* at) noexcept
+{
+    std::uint64_t value = 0;
+    std::memcpy(&value, at, sizeof value);
+    if (value == 0 || value % sizeof(segment_cell) != 0 || value >= memory.in->maximum_size())
+        return nullptr;
+    auto const cell = cell_at(memory, value);
+    return cell && (*cell)->holder.load(relaxed) == memory.in->offset_of(at) ? *cell : nullptr;
+}
+
+void recover(memory_state& memory) noexcept
+{
+    try
+    {
+        static_cast<void>(memory.in->recover(patience_for_recovery));
+    }
+    catch (std::bad_alloc const&)
+    {} // then nothing is recovered
+}
+
+} // namespace
+
+void release_cells_at(memory_state& memory, std::byte const* at, std::size_t size) noexcept
+{
+    if (!has_cells(memory) || reinterpret_cast<std::uintptr_t>(at) % alignof(segment_reference) != 0)
+        return;
+    for (; size >= sizeof(segment_reference); at += alignof(segment_reference), size -= alignof(segment_reference))
+    {
+        segment_cell* const cell = cell_held_at(memory, at);
+        if (cell == nullptr)
+            continue;
+        std::uint64_t const offset = memory.in->offset_of(cell);
+        if (is_recorded(memory, offset))
+            recover(memory);
+        if (!is_recorded(memory, offset) && cell_held_at(memory, at) == cell)
+            release_cell(memory, *cell);
+    }
 }
 
 void release_dead_cells(memory_state& memory, std::function<bool(std::uint32_t lane)> const& is_dead)

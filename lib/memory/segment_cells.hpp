@@ -47,6 +47,10 @@ void release_cell(memory_state& memory, segment_cell& cell) noexcept;
 /// \returns how many references
 std::size_t release_cells_in(memory_state& memory, std::vector<byte_range> ranges);
 
+/// Gives up the references in memory that nobody else looks at and no object lies in: what somebody left there who died
+/// between making a reference in a container and counting it.
+void release_cells_at(memory_state& memory, std::byte const* at, std::size_t size) noexcept;
+
 /// Gives up what dead lanes had reserved, and what lay in ordinary memory of dead processes; and gives the free cells new
 /// hints where dead lanes kept some.
 void release_dead_cells(memory_state& memory, std::function<bool(std::uint32_t lane)> const& is_dead);

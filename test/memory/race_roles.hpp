@@ -40,23 +40,6 @@ struct mortal_holder
     segment_ptr<item> held;
 };
 
-/// Has a block of its own with references in it.
-struct collector
-{
-    using allocator_type               = allocator<std::byte>;
-    static constexpr bool is_shareable = true;
-
-    explicit collector(std::allocator_arg_t, allocator_type const& a) : all(a) {}
-
-    vector<segment_ptr<item>> all;
-};
-
-struct holder_of_collector
-{
-    static constexpr bool  is_shareable = true;
-    segment_ptr<collector> held;
-};
-
 inline detail::memory_state& memory_in(segment const& s)
 {
     return *detail::memory_of(*s.attached()).value();

@@ -5,6 +5,8 @@
 #include "memory/reference_scene.hpp"
 #include "segment/stopped_answers.hpp"
 
+#include <optional>
+
 using namespace atrium;
 using namespace atrium::test;
 
@@ -81,6 +83,34 @@ BOOST_AUTO_TEST_CASE(who_moves_references_in_containers_dies_anywhere)
 BOOST_AUTO_TEST_CASE(who_locks_weak_references_dies_anywhere)
 {
     dies_anywhere("weak_locker", 20);
+}
+
+// What it has made, and not yet counted, is given up where the place is used again or the container goes.
+BOOST_AUTO_TEST_CASE(who_changes_an_unguarded_container_dies_anywhere)
+{
+    auto const report = for_every_crash_point([](child_options const& options) {
+        reference_scene now;
+        std::optional   place(named<holder_of_collector>(create_only, now.s, "place"));
+        (*place)->held = atrium::make_shared<collector>(now.s).value();
+        {
+            auto const shared = (*place)->held.share().value();
+            shared->all.reserve(8);
+            shared->all.emplace_back(now.bare->element.share().value());
+        }
+        auto const status = run("careless_changer", now.name(), options);
+        BOOST_TEST(now.s.recover(10s).has_value());
+        if (options.crash_at % 2 == 0)
+        {
+            auto const shared = (*place)->held.share().value();
+            for (int n = 0; n < 3; ++n)
+                shared->all.emplace_back(now.bare->element.share().value());
+        }
+        BOOST_TEST((*place)->held.share().value()->all.size() <= 7u);
+        place.reset();
+        now.is_as_before(1);
+        return status;
+    });
+    met_enough(report, 50);
 }
 
 BOOST_AUTO_TEST_CASE(who_assigns_references_to_heap_objects_dies_anywhere)

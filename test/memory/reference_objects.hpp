@@ -171,6 +171,23 @@ struct holder_of_item
     segment_ptr<plain>    held_too;
 };
 
+/// Has a block of its own with references in it.
+struct collector
+{
+    using allocator_type               = allocator<std::byte>;
+    static constexpr bool is_shareable = true;
+
+    explicit collector(std::allocator_arg_t, allocator_type const& a) : all(a) {}
+
+    vector<segment_ptr<item>> all;
+};
+
+struct holder_of_collector
+{
+    static constexpr bool  is_shareable = true;
+    segment_ptr<collector> held;
+};
+
 using safe_board = guarded<board>;
 
 /// A root with four others below it, one of which has two references.

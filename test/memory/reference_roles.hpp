@@ -214,6 +214,24 @@ ATRIUM_TEST_ROLE(element_assigner)
     return 0;
 }
 
+// Changes a container that nothing guards, within the memory that it has.
+ATRIUM_TEST_ROLE(careless_changer)
+{
+    station const                    at(arguments.at(0));
+    named<holder_of_collector> const place(open_only, at.s, "place");
+    named<board> const               bare(open_only, at.s, "bare");
+    auto const                       shared = place->held.share().value();
+    auto const                       one    = bare->element.share().value();
+    auto&                            all    = shared->all;
+    arm();
+    all.emplace_back(one);
+    all.insert(all.begin(), {segment_ptr<item>(one), segment_ptr<item>(one)});
+    all.erase(all.begin());
+    all.pop_back();
+    disarm();
+    return 0;
+}
+
 // ---- the end of objects --------------------------------------------------------------------------------------------
 
 ATRIUM_TEST_ROLE(graph_dropper)

@@ -76,11 +76,19 @@ public:
     }
 
     /// Refuses (and logs) a block that is not in use under the owner.
-    void deallocate(pointer const& block, size_type) noexcept { source_.deallocate(block.get(), alignof(T)); }
+    void deallocate(pointer const& block, size_type count) noexcept
+    {
+        // A process that died between making an element and counting it has left one that no container destroys.
+        if constexpr (!std::is_trivially_destructible_v<T>)
+            source_.give_up_references(block.get(), count * sizeof(T));
+        source_.deallocate(block.get(), alignof(T));
+    }
 
     /// Hands itself on to elements that use allocators, pairs' members included, as polymorphic allocators do.
     template <class U, class... Args> void construct(U* at, Args&&... args)
     {
+        if constexpr (!std::is_trivially_destructible_v<U>)
+            source_.give_up_references(at, sizeof(U)); // as in deallocate()
         // Boost's dispatch rather than the standard's: containers of Boost make pairs of their own.
         boost::container::new_allocator<U> plain;
         boost::container::dtl::dispatch_uses_allocator(plain, *this, at, std::forward<Args>(args)...);

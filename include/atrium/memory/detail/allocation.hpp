@@ -31,6 +31,9 @@ public:
     [[nodiscard]] void* allocate(std::size_t size, std::size_t alignment) const;
     void                deallocate(void* block, std::size_t alignment) const noexcept;
 
+    /// Gives up the references that lie in the `size` bytes at `at`, where there is no object any more, or none yet.
+    void give_up_references(void const* at, std::size_t size) const noexcept;
+
     /// The owner. Checked, since the word may have been read from a broken segment.
     [[nodiscard]] owner of() const noexcept { return owner::unpack(owner_).value_or(owner::library(0)); }
 
