@@ -150,19 +150,27 @@ error_code reclaim_of_the_dead(memory_state& memory, dead_set const& dead, recov
         abandoned[index] = is_abandoned(memory.entry(index), dead);
 
     going_blocks going;
-    auto const   found = going.find(memory, [&](heap_block const& block) {
+    bool         some_stay = false; // of objects that live: one of these may be lost
+    auto const   found     = going.find(memory, [&](heap_block const& block) {
         owner const who = block.tag.who();
         if (who.is_participant())
             return dead.gone(participant_of(who));
         if (!block.tag.is_in_use())
             return false;
         if (who.kind() == owner_kind::object)
-            return std::binary_search(objects.begin(), objects.end(), who.as_object().word()) || is_lost(memory, block);
+        {
+            bool const goes =
+                std::binary_search(objects.begin(), objects.end(), who.as_object().word()) || is_lost(memory, block);
+            some_stay = some_stay || !goes;
+            return goes;
+        }
         return who.kind() == owner_kind::directory_entry && who.index() < abandoned.size() && abandoned[who.index()];
     });
     if (!found)
         return found.error();
     ATRIUM_CRASH_POINT("memory.recover.blocks_found");
+    memory.header->may_have_lost.store(some_stay ? 1 : 0, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("memory.recover.loss_noted");
     report.references_released += going.release_references(memory, bytes_of(memory, cut_off));
     ATRIUM_CRASH_POINT("directory.recover.cells_released");
     auto const gone = going.free(memory);
@@ -229,6 +237,12 @@ error_code close_all_records(attachment& in, dead_set const& dead, deadline, rec
 {
     close_records(memory_in(in), dead);
     return {};
+}
+
+bool may_have_lost(attachment& in) noexcept
+{
+    // Relaxed: who takes the mutex next looks at the blocks themselves.
+    return memory_in(in).header->may_have_lost.load(std::memory_order_relaxed) != 0;
 }
 
 void destroy(attachment& in, deadline until, recovery_report& report)
@@ -352,6 +366,7 @@ part memory_part() noexcept
     p.roll_back      = &roll_back;
     p.close_records  = &close_all_records;
     p.release        = &release;
+    p.may_have_lost  = &may_have_lost;
     p.destroy        = &destroy;
     p.leave          = &leave;
     return p;

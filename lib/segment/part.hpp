@@ -69,6 +69,9 @@ struct part
     /// Gives back what the dead held.
     error_code (*release)(attachment&, dead_set const&, deadline, recovery_report&) = nullptr;
 
+    /// Whether something may have been lost at earlier deaths that `release` would find by now.
+    bool (*may_have_lost)(attachment&) noexcept = nullptr;
+
     /// Runs user code (destructors), without a lock held.
     void (*destroy)(attachment&, deadline, recovery_report&) = nullptr;
 

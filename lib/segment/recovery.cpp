@@ -241,8 +241,17 @@ void report_to_callbacks(attachment::implementation& in, recovery_report const& 
                             " dead participant(s), " + std::to_string(report.bytes_reclaimed) + " bytes reclaimed");
 }
 
+using scope = attachment::recovery_scope;
+
+bool may_have_lost(attachment& of)
+{
+    return std::ranges::any_of(all_parts(), [&](part const& p) {
+        return p.may_have_lost != nullptr && of.area_of(p.id) && p.may_have_lost(of);
+    });
+}
+
 // What is done with the locks held; `turn` is how long others who are at it are waited for.
-error_code recover_locked(attachment& of, deadline turn, deadline until, recovery_report& report)
+error_code recover_locked(attachment& of, deadline turn, deadline until, scope what, recovery_report& report)
 {
     attachment::implementation& in   = of.insides();
     auto const                  held = in.exclude_threads(turn);
@@ -257,34 +266,37 @@ error_code recover_locked(attachment& of, deadline turn, deadline until, recover
     auto found = find_dead(in, of.self(), locks);
     if (!found)
         return found.error();
-    if (found->empty())
+    if (found->empty() && (what == scope::dead || !may_have_lost(of)))
         return {};
     dead_set const dead(of, std::move(*found));
     if (error_code const error = run_hooks(of, dead, until, report))
         return error;
+    if (dead.dead().empty())
+        return {};
     report.lanes_released = release_dead_lanes(of, dead);
     report.dead           = dead.dead();
     clear_rows(in, of.self(), dead, locks);
     return {};
 }
 
-result<recovery_report> recover_within(attachment& of, deadline turn, deadline until)
+result<recovery_report> recover_within(attachment& of, deadline turn, deadline until, scope what)
 {
     if (error_code const error = of.usable())
         return error;
     auto const      started = std::chrono::steady_clock::now();
     recovery_report report;
-    if (error_code const error = recover_locked(of, turn, until, report))
+    if (error_code const error = recover_locked(of, turn, until, what, report))
         return error;
-    if (report.dead.empty())
-        return report;
+    if (report.dead.empty() && report.references_released == 0)
+        return report;                // nothing has become pending
     for (part const& p : all_parts()) // user code: no lock is held
     {
         if (p.destroy != nullptr && of.area_of(p.id))
             p.destroy(of, until, report);
     }
     report.duration = std::chrono::steady_clock::now() - started;
-    report_to_callbacks(of.insides(), report);
+    if (!report.dead.empty())
+        report_to_callbacks(of.insides(), report);
     return report;
 }
 
@@ -292,9 +304,9 @@ result<recovery_report> recover_within(attachment& of, deadline turn, deadline u
 
 } // namespace detail
 
-result<recovery_report> attachment::recover(deadline until)
+result<recovery_report> attachment::recover(deadline until, recovery_scope what)
 {
-    return detail::recover_within(*this, until, until);
+    return detail::recover_within(*this, until, until, what);
 }
 
 void attachment::look_again(std::chrono::steady_clock::time_point now) noexcept
@@ -319,7 +331,8 @@ void attachment::tend() noexcept
         try
         {
             // Busy is fine: then somebody else is at it, and nobody waits for him here, as he may be stopped.
-            static_cast<void>(detail::recover_within(*this, std::chrono::seconds(0), detection_time_));
+            static_cast<void>(
+                detail::recover_within(*this, std::chrono::seconds(0), detection_time_, recovery_scope::dead));
         }
         catch (std::exception const& e) // no memory here, or a throwing callback: the next wait tries again
         {

@@ -264,14 +264,18 @@ BOOST_AUTO_TEST_CASE(who_cannot_recover_for_the_row_that_it_took_over_leaves_all
 }
 
 // The destructor of such an object knows nothing of it.
-BOOST_AUTO_TEST_CASE(what_a_container_lost_when_its_user_died_goes_with_the_next_recovery)
+BOOST_AUTO_TEST_CASE(what_a_container_lost_when_its_user_died_goes_when_somebody_asks_for_a_recovery)
 {
     reference_scene now;
     static_cast<void>(detail::counted_type<losing>());
     ready_child("loser", now.name()).kill();
     BOOST_TEST(now.s.recover(10s).has_value());
     BOOST_TEST(blocks_of_objects(now.s) > now.blocks);
-    ready_child("owner_of_references", now.name()).kill();
+    auto const again = now.s.recover(10s).value();
+    BOOST_TEST(again.dead.empty());
+    BOOST_TEST(again.references_released == 1u);
+    BOOST_TEST(again.blocks_reclaimed == 1u);
+    BOOST_TEST(now.s.recoveries() == 1u);
     now.is_as_before(1);
 }
 

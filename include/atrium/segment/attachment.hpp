@@ -145,9 +145,16 @@ public:
     /// How often anybody has recovered for somebody.
     [[nodiscard]] std::uint64_t recoveries() const noexcept;
 
+    /// What a recovery looks for.
+    enum class recovery_scope
+    {
+        dead,          ///< nothing to do where nobody has died
+        dead_and_lost, ///< also what was lost at earlier deaths, and may be given back by now
+    };
+
     /// Recovers for all dead participants, those included whose rows newcomers are taking over.
     /// \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
-    [[nodiscard]] result<recovery_report> recover(deadline until);
+    [[nodiscard]] result<recovery_report> recover(deadline until, recovery_scope scope = recovery_scope::dead);
 
     /// Adds a callback; lives until `remove_callback`.
     std::uint64_t add_callback(recovery_callback callback);

@@ -12,7 +12,8 @@
 
 namespace atrium {
 
-/// What one recovery did for the dead participants of a segment. All zero where nobody had died.
+/// What one recovery did for the dead participants of a segment. All zero where nobody had died, but for what was given
+/// back that had been lost at earlier deaths.
 struct recovery_report
 {
     std::vector<participant_id> dead;         ///< whose traces were removed

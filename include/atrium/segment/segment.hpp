@@ -128,11 +128,15 @@ public:
     /// \par Errors  `timed_out`: some are still there, and stay asked; `forked`, `read_only`, `descriptor_lost`
     [[nodiscard]] result<> request_close(deadline until);
 
-    /// Removes the traces of dead participants now, rather than when somebody's wait notices.
+    /// Removes the traces of dead participants now, rather than when somebody's wait notices; and frees what containers
+    /// of counted objects lost at earlier deaths, where these objects have ended since (a walk through the heap).
     /// \par Errors  `recovery_busy`: another process is at it past the deadline, or has taken the row of a dead one over
     /// and has still to recover for it (what could be done for others was done, and reported to callbacks); `forked`,
     /// `read_only`, `descriptor_lost`
-    [[nodiscard]] result<recovery_report> recover(deadline until) { return attachment_->recover(until); }
+    [[nodiscard]] result<recovery_report> recover(deadline until)
+    {
+        return attachment_->recover(until, attachment::recovery_scope::dead_and_lost);
+    }
 
     /// How many recoveries the segment has seen.
     [[nodiscard]] std::uint64_t recoveries() const noexcept;

@@ -69,6 +69,10 @@ struct memory_header
     /// Raised when an object is left pending for whoever knows its type.
     atomic<std::uint64_t> pending_epoch{0};
 
+    /// Not 0 where containers of counted objects may have lost blocks when somebody died who was changing them. Written
+    /// under the heap mutex.
+    atomic<std::uint64_t> may_have_lost{0};
+
     atomic<std::uint64_t> entries{0}; ///< how many; written by the segment's creator
 };
 static_assert(sizeof(memory_header) % alignof(directory_entry) == 0);
