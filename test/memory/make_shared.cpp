@@ -4,7 +4,11 @@
 #include "memory/counted_fixture.hpp"
 
 #include <array>
+#include <optional>
 #include <stdexcept>
+#include <tuple>
+#include <utility>
+#include <variant>
 
 using namespace atrium;
 using namespace atrium::test;
@@ -143,6 +147,34 @@ BOOST_AUTO_TEST_CASE(objects_are_made_of_the_arguments_with_an_allocator_of_thei
         census_is(s, 6, 9);
     }
     is_as_before();
+}
+
+BOOST_AUTO_TEST_CASE(types_of_the_standard_library_are_objects_with_all_their_parts)
+{
+    {
+        auto const pair = atrium::make_shared<std::pair<int, string>>(s, 7, long_text).value();
+        BOOST_TEST(pair->first == 7);
+        BOOST_TEST((pair->second == long_text));
+        BOOST_TEST(s.attached()->contains(pair->second.data()));
+        auto const tuple = atrium::make_shared<std::tuple<int, double>>(s, 7, 0.5).value();
+        BOOST_TEST(std::get<1>(*tuple) == 0.5);
+        auto const pairs = atrium::make_shared<vector<std::pair<int, std::pair<string, int>>>>(s).value();
+        pairs->emplace_back(1, std::pair<string, int>(long_text, 2));
+        BOOST_TEST(s.attached()->contains(pairs->back().second.first.data()));
+        auto const array = atrium::make_shared<std::array<segment_ptr<node>, 2>>(s).value();
+        array->front()   = atrium::make_shared<node>(s).value();
+        auto const maybe = atrium::make_shared<std::optional<std::pair<int, segment_ptr<node>>>>(s).value();
+        maybe->emplace(7, array->front());
+        auto const either = atrium::make_shared<std::variant<int, segment_ptr<node>>>(s).value();
+        *either           = array->front();
+        array->front()    = nullptr;
+        BOOST_TEST(maybe->value().second.share().value().use_count() == 3u);
+        census_is(s, 7, 8);
+    }
+    is_as_before();
+    static_assert(depends_on_boost_layout<std::pair<int, string>>);
+    static_assert(depends_on_boost_layout<std::tuple<int, std::optional<segment_ptr<node>>>>);
+    static_assert(!depends_on_boost_layout<std::variant<int, std::array<int, 3>>>);
 }
 
 BOOST_AUTO_TEST_CASE(a_constructor_that_throws_leaves_nothing)

@@ -7,6 +7,7 @@
 #include <atrium/memory/detail/local_reference.hpp>
 #include <atrium/memory/detail/named_core.hpp>
 #include <atrium/memory/detail/object_pool.hpp>
+#include <atrium/memory/shareable.hpp>
 #include <atrium/memory/shared_ptr.hpp>
 
 #include <cstddef>
@@ -36,11 +37,12 @@ template <class T> [[nodiscard]] object_type const& counted_type()
     return type;
 }
 
-/// Constructs one object; what takes an allocator gets one on behalf of the counted object that it belongs to.
+/// Constructs one object; what takes an allocator, a pair's part included, gets one on behalf of the counted object that
+/// it belongs to.
 template <class T, class... Args> T* construct_counted(local_reference const& reference, std::byte* at, Args&&... args)
 {
     auto* const object = reinterpret_cast<T*>(at);
-    if constexpr (std::uses_allocator_v<T, allocator<std::byte>>)
+    if constexpr (std::uses_allocator_v<T, allocator<std::byte>> || takes_allocator<T>)
     {
         allocator<std::byte> const own(block_source(base_of(reference), owner_of_object(reference)));
         return std::uninitialized_construct_using_allocator(object, own, std::forward<Args>(args)...);
