@@ -85,7 +85,9 @@ public:
     }
     [[nodiscard]] explicit operator bool() const noexcept { return get() != nullptr; }
 
-    /// A reference of this process to the same object.
+    /// A reference of this process to the same object. Where that is an element of a pool that this process does not have
+    /// open, and refers to no other element of, the pool is opened: with system calls, and the heap's mutex, for which it
+    /// waits up to ten seconds.
     /// \par Errors  `expired` (refers to nothing), `too_many_references`, `out_of_memory`, `timed_out`, `forked`,
     /// `corrupted`
     [[nodiscard]] result<shared_ptr<T>> share() const
