@@ -91,7 +91,7 @@ random_killer_report kill_at_random(std::vector<actor> const& actors, random_kil
             mortal.push_back(i);
     require(!mortal.empty() || options.kills == 0, "there is an actor to kill");
 
-    std::mt19937_64                             random(seed());
+    std::mt19937_64                             random(seed() + options.turn);
     std::uniform_int_distribution<std::int64_t> pause(options.shortest_pause.count(), options.longest_pause.count());
     std::uniform_int_distribution<std::size_t>  choose(0, std::max<std::size_t>(mortal.size(), 1) - 1);
     auto const                                  failures = failures_so_far();
