@@ -14,7 +14,8 @@
 namespace atrium {
 
 /// Constructs an object in the segment from `args`, with an allocator of its own where it takes one. What belongs
-/// together in size and number is faster in a pool.
+/// together in size and number is faster in a pool. Write `atrium::make_shared`, also after `using namespace atrium`:
+/// without it, an argument of a type of `std` brings in `std::make_shared` as well.
 /// \par Errors  `out_of_memory`, `timed_out` (when somebody who stands still has kept the heap for ten seconds), `forked`, `read_only`, `flat_segment`, `corrupted`; throws what the
 /// constructor throws, and nothing is left then
 /// \par If a process dies  In the constructor: the object and what it had allocated are reclaimed, and no destructor
