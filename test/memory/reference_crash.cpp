@@ -5,7 +5,9 @@
 #include "memory/reference_scene.hpp"
 #include "segment/stopped_answers.hpp"
 
+#include <csignal>
 #include <optional>
+#include <string_view>
 
 using namespace atrium;
 using namespace atrium::test;
@@ -111,6 +113,27 @@ BOOST_AUTO_TEST_CASE(who_changes_an_unguarded_container_dies_anywhere)
         return status;
     });
     met_enough(report, 50);
+}
+
+// What the dead one did last is overwritten first, and what it did before that afterwards.
+BOOST_AUTO_TEST_CASE(who_died_after_two_swings_is_known_by_the_later_one)
+{
+    for (char const* point : {"reference.attached", "reference.detached"})
+    {
+        reference_scene now;
+        auto const      one     = now.bare->one.share().value();
+        auto const      element = now.bare->element.share().value();
+        BOOST_TEST(run("sharer_of_two", now.name(), {.crash_at_name = point, .hit = 2}) == killed(SIGKILL));
+        auto const change_counts = [&](auto const& first, auto const& second) {
+            BOOST_TEST(weak_ptr(first).lock().has_value());
+            BOOST_TEST(weak_ptr(second).lock().has_value());
+        };
+        if (std::string_view(point) == "reference.attached")
+            change_counts(one, element);
+        else // dropped in the reverse order
+            change_counts(element, one);
+        now.is_as_before(0);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(who_assigns_references_to_heap_objects_dies_anywhere)

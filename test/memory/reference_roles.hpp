@@ -176,6 +176,22 @@ ATRIUM_TEST_ROLE(weak_locker)
 }
 
 // Everything that a pointer in the segment can do, one that refers to the heap and one that refers to a pool.
+// Changes two counts, one after the other.
+ATRIUM_TEST_ROLE(sharer_of_two)
+{
+    station const      at(arguments.at(0));
+    named<board> const bare(open_only, at.s, "bare");
+    pool<item>         items(open_only, at.s, "items");
+    arm();
+    {
+        auto const element = bare->element.share().value();
+        auto const one     = bare->one.share().value();
+        require(element->value == one->value);
+    }
+    disarm();
+    return 0;
+}
+
 template <class T> void assign_in_every_way(segment_ptr<T>& one, segment_ptr<T>& other, shared_ptr<T> const& fresh)
 {
     one   = fresh; // in the place of something else

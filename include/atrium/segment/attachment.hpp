@@ -154,7 +154,7 @@ public:
 
     /// Recovers for all dead participants, those included whose rows newcomers are taking over.
     /// \par Errors  `recovery_busy`, `forked`, `read_only`, `descriptor_lost`
-    [[nodiscard]] result<recovery_report> recover(deadline until, recovery_scope scope = recovery_scope::dead);
+    [[nodiscard]] result<recovery_report> recover(deadline until, recovery_scope what = recovery_scope::dead);
 
     /// Adds a callback; lives until `remove_callback`.
     std::uint64_t add_callback(recovery_callback callback);
