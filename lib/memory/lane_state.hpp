@@ -144,6 +144,14 @@ private:
 /// Gets memory for a lane's row of the table of eras, and makes the lane ready to be used by this process, unless it is.
 [[nodiscard]] error_code prepare_lane(memory_state& memory, std::uint32_t index) noexcept;
 
+/// Whether the lane is in the middle of what its record says, or was when its user died.
+[[nodiscard]] inline bool has_open_record(lane_row const& row) noexcept
+{
+    // Acquire N2: whoever closed the record, or gave the lane back, has written what it says.
+    std::uint64_t const era = row.era.load(std::memory_order_acquire);
+    return row.record[record_open].load(std::memory_order_relaxed) >> record_kind_bits == era;
+}
+
 /// The largest era of a lane that anybody noted.
 [[nodiscard]] std::uint64_t noted_era(memory_state const& memory, std::uint32_t of_lane) noexcept;
 

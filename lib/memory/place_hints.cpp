@@ -2,7 +2,6 @@
 
 #include <atrium/base/detail/crash_point.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <bit>
 
@@ -15,6 +14,8 @@ namespace {
 // them sees the other. And a lane says that it keeps places before it takes any, or frees one, which who finds none must
 // see (L2).
 constexpr auto in_order = std::memory_order_seq_cst;
+
+constexpr std::uint32_t nobody = ~std::uint32_t{0}; // no lane
 
 constexpr std::uint64_t bit(std::uint64_t position) noexcept
 {
@@ -124,7 +125,7 @@ bool place_hints::is_keeping(std::uint32_t lane) const noexcept
 
 bool place_hints::anybody_keeps() const noexcept
 {
-    return std::any_of(keeping_, keeping_ + lanes_, [](auto const& word) { return word.load(in_order) != 0; }); // L2
+    return anybody_else_keeps(nobody);
 }
 
 bool place_hints::anybody_else_keeps(std::uint32_t lane) const noexcept

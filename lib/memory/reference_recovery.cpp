@@ -27,13 +27,11 @@ struct open_record
 
 std::optional<open_record> record_of(lane_row const& row) noexcept
 {
-    // Acquire N2: the lane may have been given back in order by an earlier thread.
-    std::uint64_t const era  = row.era.load(std::memory_order_acquire);
-    std::uint64_t const open = row.record[record_open].load(relaxed);
-    if (open >> record_kind_bits != era)
+    if (!has_open_record(row))
         return std::nullopt;
-    open_record record;
-    record.era        = era;
+    std::uint64_t const open = row.record[record_open].load(relaxed);
+    open_record         record;
+    record.era        = open >> record_kind_bits;
     record.kind       = static_cast<record_kind>(open & ((1u << record_kind_bits) - 1));
     record.object     = object_id(row.record[record_object].load(relaxed));
     record.at.cell    = row.record[record_cell].load(relaxed);

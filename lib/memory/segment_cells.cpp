@@ -221,10 +221,7 @@ bool is_recorded(memory_state const& memory, std::uint64_t cell) noexcept
     for (std::uint32_t lane = 0; lane < memory.in->lane_count(); ++lane)
     {
         lane_row const& row = memory.in->row_of_lane(lane);
-        // Acquire N2: whoever closed it has written what it says.
-        std::uint64_t const era = row.era.load(std::memory_order_acquire);
-        if (row.record[record_cell].load(relaxed) == cell &&
-            row.record[record_open].load(relaxed) >> record_kind_bits == era)
+        if (has_open_record(row) && row.record[record_cell].load(relaxed) == cell)
             return true;
     }
     return false;

@@ -164,7 +164,7 @@ private:
             std::uint64_t const owner = row.owner.load(relaxed);
             if (owner != 0 && !living_.contains(owner))
                 wrong() << "lane " << lane << " is a dead participant's";
-            if (row.record[detail::record_open].load(relaxed) >> detail::record_kind_bits == row.era.load(relaxed))
+            if (detail::has_open_record(row))
                 wrong() << "the record of lane " << lane << " is open";
         }
     }

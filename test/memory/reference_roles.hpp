@@ -272,16 +272,25 @@ ATRIUM_TEST_ROLE(graph_clearer)
     return 0;
 }
 
+// Has no pool open, and knows the types of what lies in them.
+struct visitor : station
+{
+    explicit visitor(std::string const& name) : station(name)
+    {
+        static_cast<void>(detail::counted_type<item>());
+        static_cast<void>(detail::counted_type<node>());
+    }
+
+    named<board> bare{open_only, s, "bare"};
+};
+
 // Drops the last element of a pool that it has not got open.
 ATRIUM_TEST_ROLE(last_dropper)
 {
-    station const      at(arguments.at(0));
-    named<board> const bare(open_only, at.s, "bare");
-    static_cast<void>(detail::counted_type<item>());
-    static_cast<void>(detail::counted_type<node>());
+    visitor const at(arguments.at(0));
     arm();
-    bare->spare   = nullptr;
-    bare->trivial = nullptr;
+    at.bare->spare   = nullptr;
+    at.bare->trivial = nullptr;
     disarm();
     return 0;
 }
@@ -289,12 +298,9 @@ ATRIUM_TEST_ROLE(last_dropper)
 // Drops the last reference to an element of a pool that others have open, and itself has not.
 ATRIUM_TEST_ROLE(visiting_dropper)
 {
-    station const      at(arguments.at(0));
-    named<board> const bare(open_only, at.s, "bare");
-    static_cast<void>(detail::counted_type<item>());
-    static_cast<void>(detail::counted_type<node>());
+    visitor const at(arguments.at(0));
     arm();
-    bare->element = nullptr;
+    at.bare->element = nullptr;
     disarm();
     return 0;
 }
@@ -302,13 +308,10 @@ ATRIUM_TEST_ROLE(visiting_dropper)
 // The same in a destructor: the element is a part of what is dropped.
 ATRIUM_TEST_ROLE(last_dropper_in_a_destructor)
 {
-    station const      at(arguments.at(0));
-    named<board> const bare(open_only, at.s, "bare");
-    static_cast<void>(detail::counted_type<item>());
-    static_cast<void>(detail::counted_type<node>());
-    auto around      = make_shared<holder_of_item>(at.s).value();
-    around->held     = std::move(bare->spare);
-    around->held_too = std::move(bare->trivial);
+    visitor const at(arguments.at(0));
+    auto          around = make_shared<holder_of_item>(at.s).value();
+    around->held         = std::move(at.bare->spare);
+    around->held_too     = std::move(at.bare->trivial);
     arm();
     around.reset();
     disarm();
@@ -318,18 +321,15 @@ ATRIUM_TEST_ROLE(last_dropper_in_a_destructor)
 // Shares what lies in a pool that it has not got open, and drops it last.
 ATRIUM_TEST_ROLE(last_sharer)
 {
-    station const      at(arguments.at(0));
-    named<board> const bare(open_only, at.s, "bare");
-    static_cast<void>(detail::counted_type<item>());
-    static_cast<void>(detail::counted_type<node>());
+    visitor const at(arguments.at(0));
     arm();
     {
-        auto const taken = bare->spare.share().value();
-        bare->spare      = nullptr;
+        auto const taken = at.bare->spare.share().value();
+        at.bare->spare   = nullptr;
         weak_ptr<item> const weak(taken);
         require(taken->is_whole() && weak.lock().has_value());
     }
-    bare->trivial = nullptr;
+    at.bare->trivial = nullptr;
     disarm();
     return 0;
 }
