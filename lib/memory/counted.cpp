@@ -27,11 +27,6 @@ using namespace std::chrono_literals;
 
 constexpr auto patience = 10s; // as allocators have it
 
-reference_home& home_of(memory_state& memory, object_pool* pool) noexcept
-{
-    return pool != nullptr ? pool->home() : *memory.home;
-}
-
 // The object that the reference refers to. Its pool is open: nothing is asked of the directory.
 located_object object_of_reference(local_reference const& reference) noexcept
 {

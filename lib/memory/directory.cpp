@@ -2,6 +2,7 @@
 
 #include "memory/object_space.hpp"
 #include "memory/reclaim.hpp"
+#include "segment/part.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
 #include <atrium/base/log.hpp>
@@ -111,7 +112,7 @@ result<std::uint32_t> claim_entry(memory_state& memory, std::string_view name, o
         directory_entry& e = memory.entry(index);
         if (auto const status = status_of(e); !status || status->state != entry_state::free)
             continue;
-        if (e.next_sub.load(std::memory_order_relaxed) >> owner::sub_bits != 0)
+        if (e.next_sub.load(std::memory_order_relaxed) >= owner::ring_sub)
             continue; // has had four thousand million owners: retired
         // Relaxed all: until the state changes nobody reads them, and the state changes under the mutex.
         auto const put = [](atomic<std::uint64_t>& field, std::uint64_t value) {
@@ -124,9 +125,9 @@ result<std::uint32_t> claim_entry(memory_state& memory, std::string_view name, o
         put(e.hash, type.print.hash);
         put(e.size, type.print.size);
         put(e.align_and_version, type.print.align | std::uint64_t{type.print.version} << 32);
-        put(e.flags, (options.keep ? std::uint64_t{entry_kept} : 0) |
-                         (type.trivial ? std::uint64_t{entry_trivial} : 0) |
-                         (type.pool ? std::uint64_t{entry_pool} : 0));
+        put(e.flags,
+            (options.keep ? std::uint64_t{entry_kept} : 0) | (type.trivial ? std::uint64_t{entry_trivial} : 0) |
+                (type.pool ? std::uint64_t{entry_pool} : 0) | std::uint64_t{type.structure} << entry_structure_shift);
         put(e.holder_limit, options.holders_limit);
         for (auto& word : e.holders)
             put(word, 0);
@@ -214,8 +215,10 @@ result<std::byte*> object_of(memory_state const& memory, std::uint32_t index) no
 {
     directory_entry const& entry = memory.entry(index);
     std::uint64_t const    block = entry.block.load(std::memory_order_relaxed);
-    auto const             tag   = memory.core.tag_of(block);
-    auto const             room  = memory.core.payload_size(block);
+    if (!has_memory(memory, block, 0)) // the heap may say that it goes on behind what has memory
+        return errc::corrupted;
+    auto const tag  = memory.core.tag_of(block);
+    auto const room = memory.core.payload_size(block);
     if (!tag || !tag->is_in_use() || !tag->who().same_index(owner::directory_entry(index, 0)))
         return errc::corrupted;
     if (!room || *room < entry.size.load(std::memory_order_relaxed))
@@ -229,7 +232,7 @@ result<owner> draw_sub_owner(memory_state const& memory, std::uint32_t index) no
     // Relaxed: a number nobody else has, no more.
     std::uint64_t const sub = next.fetch_add(1, std::memory_order_relaxed);
     ATRIUM_CRASH_POINT("directory.sub_owner.drawn");
-    if (sub >> owner::sub_bits != 0)
+    if (sub >= owner::ring_sub)
     {
         next.fetch_sub(1, std::memory_order_relaxed);
         return errc::too_many_owners;
@@ -268,9 +271,9 @@ void destroy_object(memory_state& memory, std::uint32_t index, void (*destroy)(s
     memory.header->entry_changed.ring();
 }
 
-std::size_t destroy_orphans(memory_state& memory, deadline until, std::size_t& left) noexcept
+orphans_report destroy_orphans(memory_state& memory, deadline until) noexcept
 {
-    std::size_t destroyed = 0;
+    orphans_report report;
     for (std::uint32_t index = 0; index < memory.entry_count; ++index)
     {
         directory_entry& entry = memory.entry(index);
@@ -280,7 +283,10 @@ std::size_t destroy_orphans(memory_state& memory, deadline until, std::size_t& l
         {
             auto const lock = heap_lock::take(memory, until);
             if (!lock)
-                return destroyed;
+            {
+                report.complete = false;
+                return report;
+            }
             auto const now = status_of(entry);
             if (!now || now->state != entry_state::orphaned)
                 continue;
@@ -289,21 +295,40 @@ std::size_t destroy_orphans(memory_state& memory, deadline until, std::size_t& l
                 if (!claim_empty_pool(memory, index))
                     continue; // its elements keep it
             }
-            bool const trivial = (entry.flags.load(std::memory_order_relaxed) & entry_trivial) != 0;
-            auto const known   = destroyer_of(entry.hash.load(std::memory_order_relaxed));
-            if (!trivial && !known)
+            auto const known = destroyer_of(entry);
+            if (!known)
             {
-                ++left;
+                ++report.left;
                 continue;
             }
-            destroy = trivial ? nullptr : *known;
+            destroy = *known;
             entry.state.store(pack(entry_state::dying, memory.in->self()), std::memory_order_relaxed);
             ATRIUM_CRASH_POINT("directory.orphan.claimed");
         }
         destroy_object(memory, index, destroy);
-        ++destroyed;
+        ++report.destroyed;
     }
-    return destroyed;
+    return report;
+}
+
+std::optional<void (*)(std::byte*) noexcept> destroyer_of(directory_entry const& entry) noexcept
+{
+    if ((entry.flags.load(std::memory_order_relaxed) & entry_trivial) != 0)
+        return nullptr;
+    std::uint32_t const structure = structure_of(entry);
+    if (structure == 0)
+        return destroyer_of(entry.hash.load(std::memory_order_relaxed));
+    for (part const& p : all_parts())
+    {
+        if (static_cast<std::uint32_t>(p.id) == structure && p.end_structure != nullptr)
+            return p.end_structure;
+    }
+    return std::nullopt; // of a later version of the library
+}
+
+std::uint32_t structure_of(directory_entry const& entry) noexcept
+{
+    return static_cast<std::uint32_t>(entry.flags.load(std::memory_order_relaxed) >> entry_structure_shift & 0xff);
 }
 
 std::optional<void (*)(std::byte*) noexcept> destroyer_of(std::uint64_t hash) noexcept

@@ -73,9 +73,25 @@ void hold_entry(memory_state& memory, std::uint32_t index) noexcept;
 /// Destroys the object of an entry that is `dying` by this process: user code runs, no lock is held.
 void destroy_object(memory_state& memory, std::uint32_t index, void (*destroy)(std::byte*) noexcept) noexcept;
 
-/// Destroys orphans whose type this process knows; gives up where the heap cannot be had. No lock is held.
-/// \param left  how many have an unknown type \returns how many were destroyed
-[[nodiscard]] std::size_t destroy_orphans(memory_state& memory, deadline until, std::size_t& left) noexcept;
+/// What became of orphans.
+struct orphans_report
+{
+    std::size_t destroyed = 0;
+    std::size_t left      = 0;    ///< their type is unknown here
+    bool        complete  = true; ///< false where the heap could not be had by the deadline
+};
+
+/// Destroys orphans whose type this process knows. No lock is held.
+[[nodiscard]] orphans_report destroy_orphans(memory_state& memory, deadline until) noexcept;
+
+/// Gives up what this process holds without a handle, since somebody stood still with the heap when the last one went.
+void drop_owed_holds(memory_state& memory) noexcept;
+
+/// How the object of an entry is destroyed, null where there is nothing to run; nothing where that is unknown here.
+[[nodiscard]] std::optional<void (*)(std::byte*) noexcept> destroyer_of(directory_entry const& entry) noexcept;
+
+/// The part whose structure the entry is; 0: an ordinary object's, or a pool's.
+[[nodiscard]] std::uint32_t structure_of(directory_entry const& entry) noexcept;
 
 /// How a type's objects are destroyed; nothing where this process has not used the type by name.
 [[nodiscard]] std::optional<void (*)(std::byte*) noexcept> destroyer_of(std::uint64_t hash) noexcept;

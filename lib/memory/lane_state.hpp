@@ -115,9 +115,18 @@ struct alignas(64) lane_state
             write(record_pointee, at.pointee);
             write(record_source, at.source);
         }
-        compiler_barrier(); // whole before it counts
-        write(record_open, static_cast<std::uint64_t>(kind) | era << record_kind_bits);
-        compiler_barrier(); // and counts before anything is changed
+        count_record(kind);
+    }
+
+    /// Step 2 of a push or take: without what the ring itself says.
+    void open_ring_record(record_kind kind, object_id object, std::uint64_t cell, std::uint64_t ring,
+                          std::uint64_t position) const noexcept
+    {
+        write(record_object, object.word());
+        write(record_cell, cell);
+        write(record_holder, ring);
+        write(record_source, position);
+        count_record(kind);
     }
 
     /// The mark of a swing by this lane now.
@@ -133,6 +142,13 @@ struct alignas(64) lane_state
     }
 
 private:
+    void count_record(record_kind kind) const noexcept
+    {
+        compiler_barrier(); // whole before it counts
+        write(record_open, static_cast<std::uint64_t>(kind) | era << record_kind_bits);
+        compiler_barrier(); // and counts before anything is changed
+    }
+
     void write(record_word word, std::uint64_t value) const noexcept
     {
         // Relaxed: read after this process's death only, which leaves a prefix of its stores.

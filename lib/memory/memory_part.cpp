@@ -12,6 +12,7 @@
 #include "memory/reference_recovery.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
+#include <atrium/memory/detail/structure.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -227,6 +228,8 @@ error_code release(attachment& in, dead_set const& dead, deadline until, recover
             return lock.error() == errc::timed_out ? make_error_code(errc::recovery_busy) : lock.error();
         if (error_code const error = reclaim_of_the_dead(memory, dead, report))
             return error;
+        if (!dead.dead().empty())
+            owe_ending(in); // before the rows are clear: from then on nobody else recovers for them
         drop_dead_holders(memory, dead, report);
     }
     memory.header->entry_changed.ring();
@@ -249,10 +252,25 @@ void destroy(attachment& in, deadline until, recovery_report& report)
 {
     memory_state&  memory  = memory_in(in);
     deadline const limit   = until.earlier(1s);
+    auto&          owed    = memory.header->owes_ending;
+    auto           seen    = owed.load(std::memory_order_relaxed);
     auto const     ended   = destroy_pending(memory, limit);
-    std::size_t    orphans = 0;
-    report.objects_destroyed += ended.destroyed + destroy_orphans(memory, limit, orphans);
-    report.objects_pending += ended.left + orphans;
+    auto const     orphans = destroy_orphans(memory, limit);
+    report.objects_destroyed += ended.destroyed + orphans.destroyed;
+    report.objects_pending += ended.left + orphans.left;
+    drop_owed_holds(memory);
+    // At the end: who dies before is recovered for, and that says so anew. What is owed since then is looked for again.
+    if (ended.complete && orphans.complete)
+        owed.compare_exchange_strong(seen, 0, std::memory_order_relaxed);
+    ATRIUM_CRASH_POINT("memory.recover.nothing_owed");
+}
+
+bool owes_ending(attachment& in) noexcept
+{
+    memory_state const& memory = memory_in(in);
+    // Relaxed: a hint.
+    return memory.header->owes_ending.load(std::memory_order_relaxed) != 0 ||
+           memory.owes_holds.load(std::memory_order_relaxed);
 }
 
 // What this process could not give back when it should have, since somebody stood still with the mutex.
@@ -368,6 +386,7 @@ part memory_part() noexcept
     p.release        = &release;
     p.may_have_lost  = &may_have_lost;
     p.destroy        = &destroy;
+    p.owes_ending    = &owes_ending;
     p.leave          = &leave;
     return p;
 }

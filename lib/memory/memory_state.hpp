@@ -52,6 +52,9 @@ struct memory_state
     /// entry.
     std::vector<std::atomic<std::uint64_t>> holds;
 
+    /// True where this process may hold entries without a handle to them.
+    std::atomic<bool> owes_holds{false};
+
     /// Which state it is; no two have had the same number.
     std::uint64_t const serial;
 

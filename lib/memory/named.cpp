@@ -201,9 +201,8 @@ named_slot acquire_named(attachment& in, named_mode mode, std::string_view name,
     if (!memory)
         fail(memory.error(), name);
     know_type(type);
-    std::size_t left = 0;
-    static_cast<void>(
-        destroy_orphans(**memory, until, left)); // whoever knows a type cleans up after those who died with it
+    drop_owed_holds(**memory);
+    static_cast<void>(destroy_orphans(**memory, until)); // whoever knows a type cleans up after those who died with it
     attempt looking(**memory, mode, name, type, options, until);
     for (;;)
     {
@@ -248,43 +247,67 @@ void hold_named(attachment& in, std::uint32_t index) noexcept
     known_memory(in).holds[index].fetch_add(1, std::memory_order_relaxed);
 }
 
-void release_named(attachment& in, std::uint32_t index) noexcept
+namespace {
+
+// Nobody in this process has a handle to the entry any more, unless somebody has opened it since.
+// \returns false where somebody stands still with the heap
+bool drop_own_hold(memory_state& memory, std::uint32_t index, deadline until) noexcept
 {
-    if (in.usable())
-        return; // a forked child: the parent holds it
-    memory_state& memory = known_memory(in);
-    // Acquire and release H1 among each other, and with the acquire H1 below: who destroys it comes after all who used
-    // it.
-    if (memory.holds[index].fetch_sub(1, std::memory_order_acq_rel) != 1)
-        return;
-    auto lock = heap_lock::take(memory, 1s);
+    auto lock = heap_lock::take(memory, until);
     if (!lock)
-    {
-        // Held by somebody who stands still: what this process holds goes when it leaves.
-        log(severity::warning, "a named object is held until this process leaves: " + lock.error().message());
-        return;
-    }
-    // Since then other threads may have opened it again, and dropped it, and the entry may be another's by now. The
-    // state first: who publishes an object has counted itself before.
-    directory_entry& entry  = memory.entry(index);
-    auto const       status = status_of(entry); // E1
-    if (!status || status->state != entry_state::live || !is_held_by(entry, in.self().row()) ||
+        return false;
+    // Other threads may have opened it again, and dropped it, and the entry may be another's by now. The state first:
+    // who publishes an object has counted itself before.
+    std::uint32_t const self   = memory.in->self().row();
+    directory_entry&    entry  = memory.entry(index);
+    auto const          status = status_of(entry); // E1
+    if (!status || status->state != entry_state::live || !is_held_by(entry, self) ||
         memory.holds[index].load(std::memory_order_acquire) != 0) // H1
-        return;
-    std::array const row  = {in.self().row()};
+        return true;
+    std::array const row  = {self};
     bool const       pool = is_pool(entry);
-    bool             last =
-        drop_holders(memory, entry, row, pool ? pack(entry_state::orphaned) : pack(entry_state::dying, in.self()));
+    bool             last = drop_holders(memory, entry, row,
+                             pool ? pack(entry_state::orphaned) : pack(entry_state::dying, memory.in->self()));
     if (last && pool)
     {
         os::full_barrier(); // B1, pairs with the one in end_pool_if_empty()
         last = claim_empty_pool(memory, index);
     }
-    auto const hash    = entry.hash.load(std::memory_order_relaxed);
-    bool const trivial = (entry.flags.load(std::memory_order_relaxed) & entry_trivial) != 0;
+    auto const destroy = destroyer_of(entry).value_or(nullptr);
     lock->release();
     if (last)
-        destroy_object(memory, index, trivial ? nullptr : destroyer_of(hash).value_or(nullptr));
+        destroy_object(memory, index, destroy);
+    return true;
+}
+
+} // namespace
+
+void release_named(attachment& in, std::uint32_t index) noexcept
+{
+    if (in.usable())
+        return; // a forked child: the parent holds it
+    memory_state& memory = known_memory(in);
+    // Acquire and release H1 among each other, and with the acquire H1 above: who destroys it comes after all who used
+    // it.
+    if (memory.holds[index].fetch_sub(1, std::memory_order_acq_rel) != 1 || drop_own_hold(memory, index, 1s))
+        return;
+    // What this process holds goes when it leaves, or when it can have the heap again.
+    memory.owes_holds.store(true, std::memory_order_relaxed);
+    log(severity::warning, "a named object is held for longer: somebody stands still with the heap");
+}
+
+void drop_owed_holds(memory_state& memory) noexcept
+{
+    // Relaxed: what is owed is found under the mutex.
+    if (!memory.owes_holds.load(std::memory_order_relaxed) ||
+        !memory.owes_holds.exchange(false, std::memory_order_relaxed))
+        return;
+    for (std::uint32_t index = 0; index < memory.entry_count; ++index)
+    {
+        if (memory.holds[index].load(std::memory_order_relaxed) == 0 &&
+            is_held_by(memory.entry(index), memory.in->self().row()) && !drop_own_hold(memory, index, 0s))
+            return memory.owes_holds.store(true, std::memory_order_relaxed);
+    }
 }
 
 result<> set_named_keep(attachment& in, std::uint32_t index, bool keep, deadline until)

@@ -41,7 +41,7 @@ result<std::vector<named_object_info>> named_objects(segment const& in)
         auto const                     status = detail::status_of(entry);
         if (!status)
             return status.error();
-        if (status->state == detail::entry_state::free)
+        if (status->state == detail::entry_state::free || detail::structure_of(entry) != 0)
             continue;
         std::uint64_t const shape = entry.align_and_version.load(std::memory_order_relaxed);
         named_object_info   info;

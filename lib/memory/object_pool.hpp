@@ -110,6 +110,12 @@ private:
     void (*destroy_)(std::byte*) noexcept;
 };
 
+/// Where this process counts its references to elements of the pool; null: to heap objects.
+[[nodiscard]] inline reference_home& home_of(memory_state const& memory, object_pool const* pool) noexcept
+{
+    return pool != nullptr ? pool->home() : *memory.home;
+}
+
 /// \param lanes  of the segment
 [[nodiscard]] pool_counts counts_of(object_table const& table, std::uint32_t lanes) noexcept;
 

@@ -1,16 +1,12 @@
 #include "memory/process_references.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <new>
 
 namespace atrium::detail {
 
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr auto          patience      = 10s; // as allocators have it
 constexpr std::uint64_t first_cells   = 128;
 constexpr std::uint64_t most_cells    = 4096;
 constexpr std::size_t   moved_at_once = 32;
@@ -24,11 +20,11 @@ local_reference* pop(local_reference*& list) noexcept
 }
 
 // A block of cells for this process; whoever dies before it is linked has a block of its own, which goes with it.
-result<process_cells*> make_cells(memory_state& memory, std::uint64_t count)
+result<process_cells*> make_cells(memory_state& memory, std::uint64_t count, deadline until)
 {
     memory.owns_blocks.store(true, std::memory_order_relaxed);
     auto const block = allocate(memory, sizeof(process_cells) + count * sizeof(std::uint64_t), alignof(process_cells),
-                                owner_of(memory.in->self()), patience);
+                                owner_of(memory.in->self()), until);
     if (!block)
         return block.error();
     auto* const cells = new (memory.in->base() + *block) process_cells;
@@ -40,14 +36,14 @@ result<process_cells*> make_cells(memory_state& memory, std::uint64_t count)
 }
 
 // Threads that run out at the same time each make some.
-error_code grow(memory_state& memory)
+error_code grow(memory_state& memory, deadline until)
 {
     std::uint64_t count = first_cells;
     {
         std::lock_guard const held(memory.references_mutex);
         count = std::min(first_cells << std::min<std::size_t>(memory.references.size(), 16), most_cells);
     }
-    auto const cells = make_cells(memory, count);
+    auto const cells = make_cells(memory, count, until);
     if (!cells)
         return cells.error();
     auto fresh = std::make_unique<local_reference[]>(count);
@@ -94,7 +90,7 @@ void share(memory_state& memory, lane_state& lane, std::size_t count) noexcept
 
 } // namespace
 
-error_code reserve_references(memory_state& memory)
+error_code reserve_references(memory_state& memory, deadline until)
 {
     for (;;)
     {
@@ -104,7 +100,7 @@ error_code reserve_references(memory_state& memory)
             if (lane->free_references != nullptr)
                 return {};
         }
-        if (error_code const error = grow(memory))
+        if (error_code const error = grow(memory, until))
             return error;
     }
 }

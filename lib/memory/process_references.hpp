@@ -8,6 +8,9 @@
 #include <atrium/base/result.hpp>
 #include <atrium/memory/detail/local_reference.hpp>
 
+#include <chrono>
+#include <optional>
+
 namespace atrium::detail {
 
 /// An unused reference with an empty cell that the lane has at hand; null where it has none.
@@ -35,11 +38,15 @@ inline void bind_reference(local_reference& reference, control_word& word, objec
 
 /// Lets the calling thread's lane have some at hand. May wait for the heap: no lane is held.
 /// \par Errors  `out_of_memory`, `timed_out`, `corrupted`, `descriptor_lost`
-[[nodiscard]] error_code reserve_references(memory_state& memory);
+[[nodiscard]] error_code reserve_references(memory_state& memory, deadline until);
+
+/// How long anybody who makes a reference waits for the heap, unless told otherwise; as allocators have it.
+inline constexpr std::chrono::seconds reference_patience{10};
 
 /// Takes the calling thread's lane, with a reference at hand, and calls `use(lane, reference)`, which returns a result.
 /// \par Errors  as `reserve_references`
-template <class Use> [[nodiscard]] auto with_reference(memory_state& memory, Use use)
+template <class Use>
+[[nodiscard]] auto with_reference(memory_state& memory, Use use, std::optional<deadline> until = std::nullopt)
 {
     using outcome = decltype(use(std::declval<lane_use const&>(), std::declval<local_reference&>()));
     for (;;)
@@ -49,7 +56,7 @@ template <class Use> [[nodiscard]] auto with_reference(memory_state& memory, Use
             if (local_reference* const reference = take_reference(*lane))
                 return use(lane, *reference);
         }
-        if (error_code const error = reserve_references(memory))
+        if (error_code const error = reserve_references(memory, until.value_or(deadline(reference_patience))))
             return outcome(error);
     }
 }

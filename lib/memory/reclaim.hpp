@@ -3,6 +3,7 @@
 #pragma once
 
 #include "memory/memory_state.hpp"
+#include "memory/ring_recovery.hpp"
 #include "memory/segment_cells.hpp"
 
 #include <algorithm>
@@ -25,8 +26,11 @@ public:
     template <class Goes> [[nodiscard]] result<> find(memory_state const& memory, Goes const& goes)
     {
         return memory.core.for_each_block([&](heap_block const& block) {
-            if (!block.tag.is_free() && goes(block))
-                blocks_.push_back({block.payload, block.payload + block.payload_size});
+            if (block.tag.is_free() || !goes(block))
+                return;
+            blocks_.push_back({block.payload, block.payload + block.payload_size});
+            if (block.tag.is_in_use() && block.tag.who().is_ring())
+                rings_.push_back(block.payload);
         });
     }
 
@@ -34,10 +38,13 @@ public:
     /// \returns how many references
     std::size_t release_references(memory_state& memory, std::vector<byte_range> more = {}) const
     {
+        std::size_t count = 0;
+        for (std::uint64_t const ring : rings_)
+            count += ring_recovery(memory, ring).drain();
         if (!has_cells(memory))
-            return 0;
+            return count;
         more.insert(more.end(), blocks_.begin(), blocks_.end());
-        return release_cells_in(memory, std::move(more));
+        return count + release_cells_in(memory, std::move(more));
     }
 
     /// Frees the blocks.
@@ -51,7 +58,8 @@ public:
     }
 
 private:
-    std::vector<byte_range> blocks_; // by rising addresses
+    std::vector<byte_range>    blocks_; // by rising addresses
+    std::vector<std::uint64_t> rings_;  // among them
 };
 
 /// Frees every block for which `goes(owner)` is true, and what the dead left half-freed; before that, gives up the

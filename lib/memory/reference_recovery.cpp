@@ -4,6 +4,7 @@
 #include "memory/lane_use.hpp"
 #include "memory/object_destruction.hpp"
 #include "memory/process_references.hpp"
+#include "memory/ring_recovery.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
 #include <atrium/memory/detail/counted.hpp>
@@ -102,14 +103,33 @@ void write_segment_cell(memory_state& memory, std::uint32_t lane, open_record co
         clear_pointer(memory, record.at.holder, record.at.cell);
 }
 
+bool was_done(memory_state& memory, std::uint32_t lane, open_record const& record) noexcept
+{
+    switch (record.kind)
+    {
+    case record_kind::move:
+        return true; // without a swing: carried out in any case
+    case record_kind::push:
+        return ring_recovery(memory, record.at.holder).was_pushed(record.at.source);
+    case record_kind::take:
+    {
+        bool const marked = ring_recovery(memory, record.at.holder).was_taken(swing_mark(lane, record.era));
+        ATRIUM_CRASH_POINT("reference.recover.looked");
+        return marked || noted_era(memory, lane) >= record.era;
+    }
+    default:
+        return was_swung(memory, lane, record);
+    }
+}
+
 void close(memory_state& memory, std::uint32_t lane, open_record const& record) noexcept
 {
-    bool const done = record.kind == record_kind::move || was_swung(memory, lane, record);
-    if (!done)
+    if (!was_done(memory, lane, record))
         return;
     switch (record.kind)
     {
     case record_kind::attach_process:
+    case record_kind::take:
         return write_process_cell(memory, record.at.cell, record.object);
     case record_kind::detach_process:
         return write_process_cell(memory, record.at.cell, object_id());
@@ -120,6 +140,13 @@ void close(memory_state& memory, std::uint32_t lane, open_record const& record) 
     case record_kind::move:
         write_segment_cell(memory, lane, record, record.object);
         return clear_pointer(memory, record.at.source, record.at.cell);
+    case record_kind::push:
+        ring_recovery(memory, record.at.holder).finish_push(record.at.source, record.object, record.at.pointee);
+        return write_process_cell(memory, record.at.cell, object_id());
+    case record_kind::push_copy:
+        return ring_recovery(memory, record.at.holder).finish_push(record.at.source, record.object, record.at.pointee);
+    case record_kind::drain:
+        return ring_recovery(memory, record.at.holder).finish_drain(record.at.source);
     }
 }
 

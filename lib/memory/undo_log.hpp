@@ -54,13 +54,15 @@ public:
     transaction(transaction const&)            = delete;
     transaction& operator=(transaction const&) = delete;
 
-    /// Records the word's value, then stores the new one.
-    void write(atomic<std::uint64_t>& word, std::uint64_t value) noexcept
+    /// Records the word's value, then stores the new one; with release where it is read without the mutex, and says that
+    /// something else is whole.
+    void write(atomic<std::uint64_t>& word, std::uint64_t value,
+               std::memory_order order = std::memory_order_relaxed) noexcept
     {
         BOOST_ASSERT(count_ < undo_log::capacity);
         undo_entry& entry  = log_->entries[count_];
         auto const  offset = reinterpret_cast<std::byte const*>(&word) - base_;
-        // All relaxed: the next holder sees them through the mutex; a dead one's order is kept by the barriers.
+        // Else all relaxed: the next holder sees them through the mutex; a dead one's order is kept by the barriers.
         entry.offset.store(static_cast<std::uint64_t>(offset), std::memory_order_relaxed);
         ATRIUM_CRASH_POINT("heap.undo.offset");
         entry.old_value.store(word.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -69,7 +71,7 @@ public:
         log_->count.store(++count_, std::memory_order_relaxed);
         ATRIUM_CRASH_POINT("heap.undo.counted");
         compiler_barrier(); // and counts before the word changes
-        word.store(value, std::memory_order_relaxed);
+        word.store(value, order);
         ATRIUM_CRASH_POINT("heap.undo.written");
     }
 

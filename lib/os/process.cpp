@@ -1,6 +1,7 @@
 #include "os/process.hpp"
 
 #include <chrono>
+#include <ctime>
 #include <random>
 
 #include <pthread.h>
@@ -53,6 +54,13 @@ std::uint64_t wall_clock_nanoseconds() noexcept
 {
     auto const since = std::chrono::system_clock::now().time_since_epoch();
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
+}
+
+std::uint64_t coarse_nanoseconds() noexcept
+{
+    timespec now = {};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 std::uint32_t current_processor() noexcept

@@ -28,6 +28,9 @@ struct pid_namespace
 /// Nanoseconds since the epoch, for people to read; no wait depends on it.
 [[nodiscard]] std::uint64_t wall_clock_nanoseconds() noexcept;
 
+/// Nanoseconds of the steady clock, as of its last tick: cheap, and a few milliseconds behind.
+[[nodiscard]] std::uint64_t coarse_nanoseconds() noexcept;
+
 /// The processor this thread runs on at the moment.
 [[nodiscard]] std::uint32_t current_processor() noexcept;
 

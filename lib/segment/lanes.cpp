@@ -38,10 +38,11 @@ void give_back(attachment& in, std::uint32_t index, participant_id self) noexcep
 
 void end_in_parts(attachment& in, std::uint32_t index) noexcept
 {
-    for (detail::part const& p : detail::all_parts())
+    auto const parts = detail::all_parts();
+    for (auto p = parts.rbegin(); p != parts.rend(); ++p) // what stands on others first
     {
-        if (p.end_lane != nullptr && in.area_of(p.id))
-            p.end_lane(in, index);
+        if (p->end_lane != nullptr && in.area_of(p->id))
+            p->end_lane(in, index);
     }
 }
 

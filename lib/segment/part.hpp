@@ -72,8 +72,15 @@ struct part
     /// Whether something may have been lost at earlier deaths that `release` would find by now.
     bool (*may_have_lost)(attachment&) noexcept = nullptr;
 
+    /// Ends a structure of this part that goes by a name in the directory: nobody holds it any more, its blocks are freed
+    /// afterwards. Runs user code, without a lock held.
+    void (*end_structure)(std::byte* object) noexcept = nullptr;
+
     /// Runs user code (destructors), without a lock held.
     void (*destroy)(attachment&, deadline, recovery_report&) = nullptr;
+
+    /// Whether `destroy` has something to do that a recovery did not come to.
+    bool (*owes_ending)(attachment&) noexcept = nullptr;
 
     /// Gives back what this participant holds, before it leaves. An error leaves it to recovery: the row stays, and is
     /// found dead.

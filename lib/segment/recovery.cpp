@@ -279,6 +279,22 @@ error_code recover_locked(attachment& of, deadline turn, deadline until, scope w
     return {};
 }
 
+bool owes_ending(attachment& of)
+{
+    return std::ranges::any_of(
+        all_parts(), [&](part const& p) { return p.owes_ending != nullptr && of.area_of(p.id) && p.owes_ending(of); });
+}
+
+// User code: no lock is held.
+void run_destroyers(attachment& of, deadline until, recovery_report& report)
+{
+    for (part const& p : all_parts())
+    {
+        if (p.destroy != nullptr && of.area_of(p.id))
+            p.destroy(of, until, report);
+    }
+}
+
 result<recovery_report> recover_within(attachment& of, deadline turn, deadline until, scope what)
 {
     if (error_code const error = of.usable())
@@ -287,13 +303,9 @@ result<recovery_report> recover_within(attachment& of, deadline turn, deadline u
     recovery_report report;
     if (error_code const error = recover_locked(of, turn, until, what, report))
         return error;
-    if (report.dead.empty() && report.references_released == 0)
-        return report;                // nothing has become pending
-    for (part const& p : all_parts()) // user code: no lock is held
-    {
-        if (p.destroy != nullptr && of.area_of(p.id))
-            p.destroy(of, until, report);
-    }
+    if (report.dead.empty() && report.references_released == 0 && !owes_ending(of))
+        return report; // nothing has become pending
+    run_destroyers(of, until, report);
     report.duration = std::chrono::steady_clock::now() - started;
     if (!report.dead.empty())
         report_to_callbacks(of.insides(), report);
@@ -340,6 +352,10 @@ void attachment::tend() noexcept
         }
         return;
     }
+    if (!detail::owes_ending(*this))
+        return;
+    recovery_report report;
+    detail::run_destroyers(*this, std::chrono::seconds(0), report); // who waits waits for nobody here
 }
 
 } // namespace atrium

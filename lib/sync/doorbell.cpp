@@ -4,10 +4,10 @@
 #include "os/futex.hpp"
 #include "os/process.hpp"
 #include "sync/futex_word.hpp"
+#include "sync/spin.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <climits>
 
@@ -77,49 +77,9 @@ result<> doorbell::wait(ticket seen, deadline until, doorbell_wait const& how) n
 bool doorbell::spin(ticket seen, deadline until, wait_policy const& policy) noexcept
 {
     // Who rings where we would spin could not run: then sleep, or at least make room.
-    bool const               beside  = processor_.load(std::memory_order_relaxed) == os::current_processor();
-    std::chrono::nanoseconds longest = policy.spin;
-    if (!policy.sleeps)
-        longest = std::chrono::hours(1);
-    else if (beside)
-        longest = {};
-    else if (policy.adaptive)
-    {
-        auto const pays = std::chrono::nanoseconds(spin_pays_.load(std::memory_order_relaxed));
-        // Twice what it took lately. Where sleeping was better, still the full length at times: two sides that have
-        // both gone to sleep answer late, and would never find out that they need not.
-        if (pays.count() != 0 && pays * 2 <= policy.spin)
-            longest = pays * 2;
-        else if (pays.count() != 0 && seen % probe_every != 0)
-            longest = {};
-    }
-    if (longest.count() <= 0 && policy.yields == 0)
-        return false;
-
-    auto const started = clock::now();
-    auto const end =
-        std::min(started + std::min<std::chrono::nanoseconds>(longest, std::chrono::hours(1)), until.time());
-    bool rung = false;
-    for (auto now = started; !rung && now < end; now = clock::now())
-    {
-        for (int turn = 0; turn < 16 && !rung; ++turn)
-        {
-            beside ? os::yield() : os::relax();
-            rung = rung_since(seen);
-        }
-    }
-    for (unsigned turn = 0; turn < policy.yields && !rung && !until.passed(); ++turn)
-    {
-        os::yield();
-        rung = rung_since(seen);
-    }
-    if (policy.adaptive)
-    {
-        auto const took = std::chrono::nanoseconds(clock::now() - started).count();
-        auto const note = rung ? std::clamp<std::int64_t>(took, 1, INT_MAX) : std::int64_t{INT_MAX};
-        spin_pays_.store(static_cast<std::uint32_t>(note), std::memory_order_relaxed);
-    }
-    return rung;
+    bool const beside = processor_.load(std::memory_order_relaxed) == os::current_processor();
+    return detail::spin([&] { return rung_since(seen); }, until, policy,
+                        {.beside = beside, .probes = seen % probe_every == 0}, spin_pays_);
 }
 
 error_code doorbell::sleep(attachment& in, ticket seen, deadline until, participant_id peer) noexcept

@@ -49,6 +49,14 @@ enum class errc
     expired,             ///< The object is gone, or was never whole.
     too_many_references, ///< More references to one object than can be counted.
 
+    // Handing over.
+    empty,              ///< There is nothing to receive at the moment.
+    full,               ///< The pipe is full, and its senders are not to wait.
+    closed,             ///< The pipe or router was closed; what was queued has been received.
+    no_receivers,       ///< The router has no pipes at the moment.
+    too_many_receivers, ///< The router has as many pipes as it can have.
+    too_many_senders,   ///< The router has as many ordered senders as it can have.
+
     // Waiting and peers.
     timed_out,     ///< The deadline passed.
     owner_died,    ///< The process that held the lock died; what the lock guards may be half-changed.

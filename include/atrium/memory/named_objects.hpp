@@ -44,7 +44,8 @@ struct named_object_info
     bool               kept          = false;
 };
 
-/// All named objects of a segment, which may be attached for reading only.
+/// All named objects of a segment, which may be attached for reading only. What the parts above build is not among them:
+/// `routers` tells of that.
 /// \par Errors  `flat_segment`, `corrupted`, `forked`
 [[nodiscard]] result<std::vector<named_object_info>> named_objects(segment const& in);
 

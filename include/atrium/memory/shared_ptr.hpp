@@ -17,6 +17,10 @@ template <class T> class segment_ptr;
 template <class T> class weak_ptr;
 
 namespace detail {
+struct reference_access;
+}
+
+namespace detail {
 
 /// A reference to `From` may be one to `To`: as plain pointers convert, but a run only to a run of the same type.
 template <class From, class To>
@@ -120,10 +124,41 @@ private:
     template <class U> friend class shared_ptr;
     template <class U> friend class weak_ptr;
     template <class U> friend class segment_ptr;
+    friend struct detail::reference_access;
 
     element_type*            object_    = nullptr;
     detail::local_reference* reference_ = nullptr;
 };
+
+namespace detail {
+
+/// What a `shared_ptr` is made of, for the parts above.
+struct reference_access
+{
+    /// Null for an empty one.
+    template <class T> [[nodiscard]] static local_reference*& reference_of(shared_ptr<T>& p) noexcept
+    {
+        return p.reference_;
+    }
+    template <class T> [[nodiscard]] static local_reference* reference_of(shared_ptr<T> const& p) noexcept
+    {
+        return p.reference_;
+    }
+
+    /// The reference is somebody else's by now.
+    template <class T> static void forget(shared_ptr<T>& p) noexcept
+    {
+        p.object_    = nullptr;
+        p.reference_ = nullptr;
+    }
+
+    template <class T> [[nodiscard]] static shared_ptr<T> make(std::byte* object, local_reference* reference) noexcept
+    {
+        return {reinterpret_cast<typename shared_ptr<T>::element_type*>(object), reference};
+    }
+};
+
+} // namespace detail
 
 /// The same object as another type, as `static_cast` has it.
 template <class T, class U> [[nodiscard]] shared_ptr<T> static_pointer_cast(shared_ptr<U> from) noexcept

@@ -24,6 +24,7 @@ namespace atrium {
 enum class part_id : std::uint32_t
 {
     memory = 1,
+    pipe   = 2,
 };
 
 /// A fixed area of a segment.

@@ -55,6 +55,9 @@ public:
     /// Ends the waits of all who looked before.
     void ring() noexcept;
 
+    /// The processor on which it was rung last; a number that no processor has where it never was.
+    [[nodiscard]] std::uint32_t rung_on() const noexcept { return processor_.load(std::memory_order_relaxed); }
+
     /// Waits until it is rung after `seen` was taken. Spins and sleeps as the policy says; once per detection time it
     /// looks after dead participants and recovers for them.
     /// \par Errors  `timed_out`, `peer_dead`, `forked`, `invalid_argument` when the doorbell lies in no segment of this

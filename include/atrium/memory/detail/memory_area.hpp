@@ -35,6 +35,9 @@ enum entry_flag : std::uint64_t
     entry_pool    = 4, ///< a table of counted objects: stays, also without a holder, until the last of these is gone
 };
 
+/// In an entry's flags from this bit on: `object_type::structure`, 8 bits.
+inline constexpr unsigned entry_structure_shift = 8;
+
 /// A named object. Written under the heap mutex only. Everything is written before `state` leaves `free`, so that
 /// whoever dies before that has changed nothing.
 struct alignas(64) directory_entry
@@ -72,6 +75,9 @@ struct memory_header
     /// Not 0 where containers of counted objects may have lost blocks when somebody died who was changing them. Written
     /// under the heap mutex.
     atomic<std::uint64_t> may_have_lost{0};
+
+    /// Not 0 from a recovery on until what the dead left to be ended has been: orphans, and structures of other parts.
+    atomic<std::uint64_t> owes_ending{0};
 
     atomic<std::uint64_t> entries{0}; ///< how many; written by the segment's creator
 };

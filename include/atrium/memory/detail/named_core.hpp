@@ -25,6 +25,7 @@ struct object_type
     void (*destroy)(std::byte*) noexcept = nullptr;
     bool          pool                   = false; ///< a table of counted objects, which keep it
     std::uint64_t bytes                  = 0;     ///< of the block; 0: as many as the type has
+    std::uint32_t structure              = 0;     ///< part_id of the part whose structure it is; 0: an ordinary object
 };
 
 enum class named_mode

@@ -153,9 +153,9 @@ enum record_word : std::size_t
 {
     record_object  = 0, ///< object_id::word()
     record_cell    = 1, ///< offset of the cell that gets or loses the reference
-    record_holder  = 2, ///< what a segment_cell's `holder` becomes, or was
-    record_pointee = 3, ///< offset of what a `segment_ptr` points at that gets the reference
-    record_source  = 4, ///< the holder that loses the reference
+    record_holder  = 2, ///< what a segment_cell's `holder` becomes, or was; or offset of a ring
+    record_pointee = 3, ///< offset of what a `segment_ptr`, or a place in a ring, points at that gets the reference
+    record_source  = 4, ///< the holder that loses the reference; or the position in the ring
     record_open    = 5, ///< record_kind, and above it the era of the lane in which it is open; written last
 };
 
@@ -168,6 +168,10 @@ enum class record_kind : std::uint64_t
     attach_segment = 3, ///< the same with a segment_cell; needs all but source
     detach_segment = 4, ///< the same; needs object, cell and holder
     move           = 5, ///< a segment_cell from one `segment_ptr` to another, without a swing; needs all
+    push = 6, ///< a process's cell into a ring, done when the slot is filled; needs object, cell, ring and position
+    push_copy = 7, ///< count + 1, then a ring's slot; needs all but cell
+    take      = 8, ///< a swing of a ring's head, then a process's cell; needs object, cell, ring and position
+    drain     = 9, ///< count - 1, then a ring's head, which nobody else uses; needs object, ring and position
 };
 
 enum table_flag : std::uint64_t

@@ -38,6 +38,9 @@ public:
     static constexpr unsigned id_bits          = 60;
     static constexpr unsigned object_sub_bits  = 16;
 
+    /// The sub-owner of an entry's rings of references, which is never drawn.
+    static constexpr std::uint64_t ring_sub = (std::uint64_t{1} << sub_bits) - 1;
+
     /// The process in that row of the participant table; `incarnation` tells it from others that had the row.
     [[nodiscard]] static constexpr owner participant(std::uint64_t row, std::uint64_t incarnation) noexcept
     {
@@ -80,6 +83,12 @@ public:
         return pool == 0 ? object_id::in_heap(index) : object_id::in_pool(static_cast<std::uint32_t>(pool - 1), index);
     }
     [[nodiscard]] constexpr std::uint64_t structure() const noexcept { return id(); }
+
+    /// True of a ring of references.
+    [[nodiscard]] constexpr bool is_ring() const noexcept
+    {
+        return kind() == owner_kind::directory_entry && sub() == ring_sub;
+    }
 
     /// True of a participant.
     [[nodiscard]] constexpr bool is_participant() const noexcept { return kind() == owner_kind::participant; }
