@@ -1,5 +1,6 @@
 /// The one file that knows every part that keeps an area in segments: whoever links the library recovers all of them.
 #include "memory/memory_part.hpp"
+#include "pipe/pipe_part.hpp"
 #include "segment/part.hpp"
 
 #include <array>
@@ -8,7 +9,7 @@ namespace atrium::detail {
 
 std::span<part const> all_parts() noexcept
 {
-    static std::array const parts = {memory_part()};
+    static std::array const parts = {memory_part(), pipe_part()};
     return parts;
 }
 

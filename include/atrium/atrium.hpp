@@ -28,6 +28,12 @@
 #include <atrium/memory/unordered_map.hpp>
 #include <atrium/memory/vector.hpp>
 #include <atrium/memory/weak_ptr.hpp>
+#include <atrium/pipe/delivery.hpp>
+#include <atrium/pipe/ordered_sender.hpp>
+#include <atrium/pipe/pipe.hpp>
+#include <atrium/pipe/pipe_options.hpp>
+#include <atrium/pipe/router.hpp>
+#include <atrium/pipe/routers.hpp>
 #include <atrium/pool/array_pool.hpp>
 #include <atrium/pool/growing_pool.hpp>
 #include <atrium/pool/local_array_pool.hpp>
