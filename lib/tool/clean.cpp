@@ -216,9 +216,9 @@ exit_code run(request const& asked)
 } // namespace
 
 command const clean_command = {
-    .name       = "clean",
-    .takes_name = false,
-    .summary    = "remove segments that nobody alive uses",
+    .name    = "clean",
+    .takes   = operands::none,
+    .summary = "remove segments that nobody alive uses",
     .help = "Removes the segments that nobody alive uses: what is left when the last user was killed. A process that\n"
             "is only stopped is alive. Segments that were made to be kept go with --kept only; those of other\n"
             "users never, but for root.\n\n"

@@ -21,7 +21,7 @@ namespace po = boost::program_options;
 
 namespace {
 
-constexpr std::array all = {&list_command, &show_command, &recover_command, &clean_command};
+constexpr std::array all = {&list_command, &show_command, &top_command, &recover_command, &clean_command};
 
 constexpr char const* exit_codes = "Exit status:\n"
                                    "  0  done\n"
@@ -34,8 +34,10 @@ constexpr char const* exit_codes = "Exit status:\n"
 po::options_description options_of(command const& about)
 {
     po::options_description options("Options", 100);
-    auto const              domain = about.takes_name ? "the segment's domain; default: $ATRIUM_DOMAIN, or 'default'"
-                                                      : "only segments of this domain; default: of all domains";
+    auto const* domain = about.takes == operands::none ? "only segments of this domain; default: of all domains"
+                                                       : "the segment's domain; default: $ATRIUM_DOMAIN, or 'default'";
+    if (about.takes == operands::names)
+        domain = "the segments' domain; default: with names $ATRIUM_DOMAIN, or 'default', else all domains";
     if (about.add_options != nullptr)
         about.add_options(options.add_options());
     options.add_options()                                                //
@@ -45,9 +47,13 @@ po::options_description options_of(command const& about)
     return options;
 }
 
-std::string usage_of(command const& about)
+// The command and what it is given.
+std::string shown(command const& about)
 {
-    return std::string("atrium ") + about.name + (about.takes_name ? " NAME" : "") + " [OPTION...]";
+    char const* const names = about.takes == operands::none   ? ""
+                              : about.takes == operands::name ? " NAME"
+                                                              : " [NAME...]";
+    return std::string(about.name) + names;
 }
 
 [[noreturn]] void misused(std::string const& what, std::string const& about)
@@ -89,13 +95,12 @@ request request_from(command const& about, po::variables_map values)
     auto const names =
         values.count("names") != 0 ? values["names"].as<std::vector<std::string>>() : std::vector<std::string>();
     std::string const prefix = std::string(about.name) + ' ';
-    if (about.takes_name && names.empty())
+    if (about.takes == operands::name && names.empty())
         misused(std::string(about.name) + " needs the name of a segment", prefix);
-    if (names.size() > (about.takes_name ? 1u : 0u))
+    if (about.takes != operands::names && names.size() > (about.takes == operands::name ? 1u : 0u))
         misused("'" + printable(names.back()) + "' is one argument too many", prefix);
-    if (about.takes_name)
-        asked.name = names.front();
-    asked.own = std::move(values);
+    asked.names = names;
+    asked.own   = std::move(values);
     return asked;
 }
 
@@ -113,12 +118,12 @@ std::string help()
             "Usage: atrium COMMAND [OPTION...]\n\nCommands:\n";
     for (command const* c : all)
     {
-        std::string const shown = std::string(c->name) + (c->takes_name ? " NAME" : "");
-        text << "  " << shown << std::string(14 - shown.size(), ' ') << c->summary << '\n';
+        std::string const what = shown(*c);
+        text << "  " << what << std::string(15 - what.size(), ' ') << c->summary << '\n';
     }
     text << "\nOptions:\n"
-            "  --help        show this, or after a command what that command does\n"
-            "  --version     show the version\n\n"
+            "  --help         show this, or after a command what that command does\n"
+            "  --version      show the version\n\n"
          << exit_codes;
     return text.str();
 }
@@ -126,7 +131,7 @@ std::string help()
 std::string help(command const& about)
 {
     std::ostringstream text;
-    text << "Usage: " << usage_of(about) << "\n\n" << about.help << '\n' << options_of(about) << '\n';
+    text << "Usage: atrium " << shown(about) << " [OPTION...]\n\n" << about.help << '\n' << options_of(about) << '\n';
     text << "JSON:\n" << about.json << '\n' << exit_codes;
     return text.str();
 }

@@ -16,21 +16,29 @@ namespace atrium::tool {
 /// What the user asked a command for.
 struct request
 {
-    std::string name;         ///< the segment's; empty for commands that take none
-    std::string domain;       ///< empty: not given
-    bool        json = false; ///< one JSON document on standard output, instead of text for people
+    std::vector<std::string> names;        ///< of segments, as many as the command takes
+    std::string              domain;       ///< empty: not given
+    bool                     json = false; ///< one JSON document on standard output, instead of text for people
 
     boost::program_options::variables_map own; ///< the command's own options
+};
+
+/// How many names of segments a command takes.
+enum class operands
+{
+    none = 1,
+    name,
+    names, ///< as many as are given, also none
 };
 
 /// One command.
 struct command
 {
     char const* name;
-    bool        takes_name; ///< of a segment
-    char const* summary;    ///< one line of the general help
-    char const* help;       ///< what its own help says above the options
-    char const* json;       ///< what its own help says about the JSON document
+    operands    takes;
+    char const* summary; ///< one line of the general help
+    char const* help;    ///< what its own help says above the options
+    char const* json;    ///< what its own help says about the JSON document
     void (*add_options)(boost::program_options::options_description_easy_init options); ///< null: none of its own
 
     /// Does it, and prints to std::cout. Throws `failure`.
@@ -39,6 +47,7 @@ struct command
 
 extern command const list_command;
 extern command const show_command;
+extern command const top_command;
 extern command const recover_command;
 extern command const clean_command;
 

@@ -61,7 +61,7 @@ exit_code run(request const& asked)
 
 command const list_command = {
     .name        = "list",
-    .takes_name  = false,
+    .takes       = operands::none,
     .summary     = "all segments: sizes, participants, owners",
     .help        = "Shows all segments, and what else lies under names of segments. Takes part in none of them.\n\n"
                    "State:\n"

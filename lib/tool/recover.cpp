@@ -153,7 +153,8 @@ void add_options(po::options_description_easy_init options)
 exit_code run(request const& asked)
 {
     deadline const until = timeout_of(asked);
-    outcome const  done  = recover(find_segment(asked.name, asked.domain), asked.own["any-owner"].as<bool>(), until);
+    outcome const  done =
+        recover(find_segment(asked.names.front(), asked.domain), asked.own["any-owner"].as<bool>(), until);
     if (asked.json)
         print_json(done);
     else
@@ -164,9 +165,9 @@ exit_code run(request const& asked)
 } // namespace
 
 command const recover_command = {
-    .name       = "recover",
-    .takes_name = true,
-    .summary    = "remove the traces of dead participants from a segment",
+    .name    = "recover",
+    .takes   = operands::name,
+    .summary = "remove the traces of dead participants from a segment",
     .help = "Joins a segment, removes what dead participants have left in it, says what that was, and leaves it. Its\n"
             "users do the same by themselves as soon as they wait for something, and whoever opens it does at once.\n\n"
             "As with every user, the last to leave a segment that was not made to be kept removes it: recovering one\n"

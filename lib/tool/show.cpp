@@ -1,6 +1,7 @@
 #include "tool/command.hpp"
 #include "tool/condition.hpp"
 #include "tool/failure.hpp"
+#include "tool/routers.hpp"
 #include "tool/table.hpp"
 #include "tool/text.hpp"
 
@@ -39,6 +40,7 @@ struct contents
     std::vector<named_object_info>      objects{};
     std::optional<counted_objects_info> counted{};
     std::vector<pool_info>              pools{};
+    std::vector<router_info>            routers{};
 
     std::vector<std::string> problems{};
 };
@@ -74,6 +76,12 @@ void look_into_memory(segment const& in, contents& seen)
         seen.pools = std::move(*found);
     else
         note("pools", found.error());
+    if (auto found = routers(in))
+        seen.routers = std::move(*found);
+    else
+        note("routers", found.error());
+    for (std::string& problem : problems_of(seen.routers))
+        seen.problems.push_back(std::move(problem));
 }
 
 contents look_at(segment_summary const& summary)
@@ -131,6 +139,8 @@ char const* word(liveness state) noexcept
 }
 
 // ---- for programs ------------------------------------------------------------------------------------------------
+
+using tool::to_json;
 
 boost::json::object to_json(participant_info const& p)
 {
@@ -207,6 +217,7 @@ boost::json::object to_json(contents const& seen)
                             {"named_objects", nullptr},
                             {"counted_objects", nullptr},
                             {"pools", nullptr},
+                            {"routers", nullptr},
                             {"problems", boost::json::array(seen.problems.begin(), seen.problems.end())}};
     if (seen.heap)
         all["heap"] = {{"capacity", seen.heap->capacity},
@@ -219,6 +230,7 @@ boost::json::object to_json(contents const& seen)
     {
         all["named_objects"] = to_array(seen.objects);
         all["pools"]         = to_array(seen.pools);
+        all["routers"]       = to_array(seen.routers);
     }
     return all;
 }
@@ -359,14 +371,17 @@ void print(contents const& seen)
     if (seen.counted)
         print_counted(*seen.counted);
     if (!seen.summary.flat)
+    {
         print_pools(seen.pools);
+        print_routers(std::cout, seen.routers);
+    }
     for (std::string const& problem : seen.problems)
         std::cout << "\nCannot be told: " << problem << '\n';
 }
 
 exit_code run(request const& asked)
 {
-    contents const seen = look_at(find_segment(asked.name, asked.domain));
+    contents const seen = look_at(find_segment(asked.names.front(), asked.domain));
     if (asked.json)
         std::cout << to_json(seen) << '\n';
     else
@@ -377,27 +392,32 @@ exit_code run(request const& asked)
 } // namespace
 
 command const show_command = {
-    .name       = "show",
-    .takes_name = true,
-    .summary    = "one segment: header, participants, heap, named objects, pools",
-    .help = "Shows what is in a segment: its header, who takes part in it, how full its heap is, and which named\n"
-            "objects and pools there are, and who refers to how many counted objects. Only looks: it takes no\n"
-            "part, takes no lock and waits for nobody, so that numbers of a busy segment may not belong to the\n"
-            "same moment.\n",
-    .json = "  {\"segment\": SEGMENT, \"participants\": [...], \"heap\": {...}, \"named_objects\": [...],\n"
-            "  \"counted_objects\": {...}, \"pools\": [...], \"problems\": [text...]}\n"
-            "  SEGMENT: as in list, and creation_id, status (\"open\", \"close_requested\", \"retired\"),\n"
-            "  recoveries, detection_time (nanoseconds)\n"
-            "  participant: row, incarnation, state (\"alive\", \"dead\", \"unknown\"), pid, same_pid_namespace,\n"
-            "  program, attached_at (UTC)\n"
-            "  heap (null in flat segments): capacity, used_bytes, free_bytes, used_blocks\n"
-            "  named object (null in flat segments): name, type, kind (\"object\", \"pool\"), size, alignment,\n"
-            "  version, state (\"constructing\", \"live\", \"pending\", \"closing\", \"dying\"), holders,\n"
-            "  holders_limit (0: none), kept\n"
-            "  counted_objects, of the heap (null in flat segments): outstanding, pending, references\n"
-            "  pool (null in flat segments): name, type, length, state (\"live\", \"closing\"), capacity,\n"
-            "  outstanding, available, pending, low_water, bytes, holders, kept, references\n"
-            "  references: participants (each row, incarnation, count), in_segment\n",
+    .name        = "show",
+    .takes       = operands::name,
+    .summary     = "one segment: header, participants, heap, named objects, pools, routers",
+    .help        = "Shows what is in a segment: its header, who takes part in it, how full its heap is, which named\n"
+                   "objects, pools, routers and pipes there are, and who refers to how many counted objects. Only\n"
+                   "looks: it takes no part, takes no lock and waits for nobody, so that numbers of a busy segment may\n"
+                   "not belong to the same moment.\n",
+    .json        = "  {\"segment\": SEGMENT, \"participants\": [...], \"heap\": {...}, \"named_objects\": [...],\n"
+                   "  \"counted_objects\": {...}, \"pools\": [...], \"routers\": [...], \"problems\": [text...]}\n"
+                   "  SEGMENT: as in list, and creation_id, status (\"open\", \"close_requested\", \"retired\"),\n"
+                   "  recoveries, detection_time (nanoseconds)\n"
+                   "  participant: row, incarnation, state (\"alive\", \"dead\", \"unknown\"), pid, same_pid_namespace,\n"
+                   "  program, attached_at (UTC)\n"
+                   "  heap (null in flat segments): capacity, used_bytes, free_bytes, used_blocks\n"
+                   "  named object (null in flat segments): name, type, kind (\"object\", \"pool\"), size, alignment,\n"
+                   "  version, state (\"constructing\", \"live\", \"pending\", \"closing\", \"dying\"), holders,\n"
+                   "  holders_limit (0: none), kept\n"
+                   "  counted_objects, of the heap (null in flat segments): outstanding, pending, references\n"
+                   "  pool (null in flat segments): name, type, length, state (\"live\", \"closing\"), capacity,\n"
+                   "  outstanding, available, pending, low_water, bytes, holders, kept, references\n"
+                   "  references: participants (each row, incarnation, count), in_segment\n"
+                   "  router (null in flat segments): name, type, holders, damaged (then nothing else of it is true),\n"
+                   "  closed, room (for pipes), senders, history, pipes\n"
+                   "  pipe: number, name, state (\"open\", \"shut\", \"closing\"), when_full (\"wait\", \"fail\",\n"
+                   "  \"drop_oldest\"), capacity (of each sender), holders, senders, depth, sent, received, dropped,\n"
+                   "  refused, oldest (nanoseconds), spins, sleeps\n",
     .add_options = nullptr,
     .run         = run,
 };

@@ -109,6 +109,11 @@ std::string moment_iso(std::uint64_t nanoseconds)
     return calendar(nanoseconds, true, "%Y-%m-%dT%H:%M:%S") + formatted(".%06uZ", microseconds);
 }
 
+std::string clock_text(std::uint64_t nanoseconds)
+{
+    return calendar(nanoseconds, false, "%H:%M:%S");
+}
+
 std::string permission_text(std::uint32_t permissions)
 {
     return formatted("%04o", permissions);

@@ -27,6 +27,9 @@ namespace atrium::tool {
 /// The same for programs: UTC as in ISO 8601; empty where it is none that can be true.
 [[nodiscard]] std::string moment_iso(std::uint64_t nanoseconds);
 
+/// The time of the day, `14:03:59`, local.
+[[nodiscard]] std::string clock_text(std::uint64_t nanoseconds);
+
 /// `0600`.
 [[nodiscard]] std::string permission_text(std::uint32_t permissions);
 
