@@ -13,17 +13,12 @@
 
 #include "support/child.hpp"
 #include "support/leak_check.hpp"
+#include "support/system_calls.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <array>
 #include <csignal>
-#include <cstddef>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 using namespace atrium;
@@ -55,21 +50,6 @@ struct branch
 };
 
 namespace {
-
-void forbid_system_calls()
-{
-    // Not the strict mode: that forbids the clock, which makes no system call.
-    std::array filter = {
-        sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 1, 0),
-        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
-        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-    };
-    sock_fprog const program = {static_cast<unsigned short>(filter.size()), filter.data()};
-    require(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    require(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
 
 // Counted references of every kind, each in use in several places.
 class leaves

@@ -10,6 +10,7 @@
 #include "memory/segment_cells.hpp"
 
 #include <atrium/memory/detail/counted.hpp>
+#include <atrium/memory/detail/reference_ring.hpp>
 
 #include <algorithm>
 #include <iterator>
@@ -53,6 +54,7 @@ public:
         look_at_lanes();
         count_process_cells();
         count_segment_cells();
+        count_rings();
         detail::for_each_table(memory_, [&](detail::object_table const& table, detail::object_id first) {
             look_at_objects(table, first);
             look_for_places(table, first);
@@ -185,6 +187,27 @@ private:
     }
 
     // A cell is free and empty, or a pointer's that knows it: in a block in use, or in the memory of a living process.
+    // References in rings, from the head on as far as slots are filled; the tail is behind the last.
+    void count_rings()
+    {
+        for (auto const& [at, in] : blocks_)
+        {
+            if (!in.of.is_ring())
+                continue;
+            auto const ring = detail::reference_ring::attach(*memory_.in, at);
+            if (!ring)
+            {
+                wrong() << "the ring at " << at << " is none";
+                continue;
+            }
+            std::uint64_t position = ring->head();
+            for (; ring->is_filled(position) && position - ring->head() <= ring->capacity(); ++position)
+                ++references_[ring->object_at(position).word()];
+            if (position != ring->tail())
+                wrong() << "the ring at " << at << " is filled up to " << position << ", and says " << ring->tail();
+        }
+    }
+
     void count_segment_cells()
     {
         detail::for_each_segment_cell(memory_, [&](detail::segment_cell& cell, std::uint64_t offset) {

@@ -4,9 +4,8 @@
 
 #include "memory/reference_objects.hpp"
 #include "segment/segment_file.hpp"
+#include "support/forked.hpp"
 
-#include <csignal>
-#include <functional>
 #include <optional>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,34 +14,6 @@ using namespace atrium;
 using namespace atrium::test;
 
 namespace {
-
-// The test's own handlers would go on with the test; what hangs is killed.
-void be_a_child()
-{
-    for (int const fatal : {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGALRM})
-        std::signal(fatal, SIG_DFL);
-    ::alarm(60);
-}
-
-// Runs `in_child` in a forked child; true where it returns true there.
-bool holds_in_a_child(std::function<bool()> const& in_child)
-{
-    pid_t const forked = ::fork();
-    if (forked == 0)
-    {
-        be_a_child();
-        bool held = false;
-        try
-        {
-            held = in_child();
-        }
-        catch (std::exception const&)
-        {}
-        ::_exit(held ? 0 : 1);
-    }
-    int status = -1;
-    return ::waitpid(forked, &status, 0) == forked && status == 0;
-}
 
 // Forks in its constructor, and waits for the child, which returns from there as well; the object is not there then.
 struct forking
@@ -55,7 +26,7 @@ struct forking
     {
         pid_t const forked = ::fork();
         if (forked == 0)
-            be_a_child();
+            be_a_forked_child();
         else
             static_cast<void>(::waitpid(forked, &status_of_child, 0));
     }

@@ -9,7 +9,7 @@ using namespace atrium::test;
 namespace {
 
 constexpr char const*   long_text = "a text that is too long to lie in the string itself";
-constexpr std::uint64_t last_sub  = (std::uint64_t{1} << detail::owner::sub_bits) - 1;
+constexpr std::uint64_t last_sub  = detail::owner::ring_sub - 1; // the one above is that of rings
 
 using safe_texts = guarded<vector<string>>;
 using many_texts = map<int, safe_texts>;
