@@ -1,53 +1,64 @@
-// The consumer: writes block after block to the new file, and says so; at the end it checks the file.
+// A consumer: writes block after block to its new file, and says so; at the end it checks the file.
 #include "file.hpp"
 #include "shared.hpp"
 
 #include <fstream>
-#include <optional>
 #include <stdexcept>
-#include <vector>
+#include <utility>
 
 namespace transfer {
 
 namespace {
 
-// Drops the blocks that are confirmed, and copies the next one. It stays in the queue until it is confirmed as well,
-// so that nothing is lost if this process ends here.
-std::optional<std::vector<char>> next_block(block_queue& queue, std::uint64_t confirmed)
+// The next one that a producer has sent, be it that another one has died meanwhile.
+atrium::shared_ptr<block> receive(block_pipe& from)
 {
-    queue.erase(queue.begin(), queue.lower_bound(confirmed));
-    auto const found = queue.find(confirmed);
-    if (found == queue.end())
-        return std::nullopt;
-    return std::vector<char>(found->second.begin(), found->second.end());
+    for (;;)
+    {
+        auto received = from.receive(patience);
+        if (received)
+            return std::move(*received);
+        if (received.error() != atrium::errc::peer_dead) // its successor starts with what is not confirmed
+            atrium::throw_error(received.error(), "a consumer, waiting for a block");
+    }
+}
+
+void write(std::fstream& file, std::uint64_t at, block const& from)
+{
+    file.seekp(static_cast<std::streamoff>(at));
+    file.write(from.bytes.data(), static_cast<std::streamsize>(from.size));
+    file.flush(); // with the kernel it is safe from this process's death
 }
 
 } // namespace
 
-void consume(std::string const& segment, std::string const& to)
+void consume(std::string const& segment, std::string const& to, std::size_t consumer)
 {
-    shared       with(atrium::open_only, segment);
-    job&         work = *with.work;
-    std::fstream file(to, std::ios::binary | std::ios::in | std::ios::out);
+    atrium::segment          in(atrium::open_only, segment);
+    atrium::named<job>       work(atrium::open_only, in, "job");
+    atrium::named<latencies> took(atrium::open_only, in, "latencies");
+    block_router             router(atrium::open_only, in, "router");
+    std::fstream             file(to, std::ios::binary | std::ios::in | std::ios::out);
     file.exceptions(std::ios::failbit | std::ios::badbit);
 
+    auto pipe = router.subscribe({.capacity = pipe_capacity});
+    // Release, pairs with the acquire in the producer: what it sends from now on comes here.
+    work->arrivals.fetch_add(1, std::memory_order_release);
+    work->news.ring();
+
     // The one before may have written a block without confirming it: then it is written again, to the same place.
-    for (auto confirmed = work.confirmed.load(std::memory_order_relaxed); confirmed < work.blocks();)
+    for (auto next = work->confirmed_by(consumer); next < work->blocks();)
     {
-        auto const seen = work.sent.look();
-        if (auto const block = next_block(*with.lock_queue(), confirmed))
+        // Every block comes, in order; between them come some for others, some twice, some too early.
+        if (auto const block = receive(pipe); block->number == next)
         {
-            file.seekp(static_cast<std::streamoff>(confirmed * work.block_size));
-            file.write(block->data(), static_cast<std::streamsize>(block->size()));
-            file.flush(); // with the kernel it is safe from this process's death
-            work.confirmed.store(++confirmed, std::memory_order_release);
-            work.moved.ring();
-        }
-        else if (auto const rung = work.sent.wait(seen, patience); !rung)
-            atrium::throw_error(rung.error(), "the consumer, waiting for a block");
+            (*took)[consumer * work->blocks() + next] = std::chrono::steady_clock::now() - block->sent;
+            write(file, next * work->block_size, *block);
+            work->confirmed[consumer].store(++next, std::memory_order_release);
+        } // its place in the pool is free again
+        work->news.ring();
     }
-    with.lock_queue()->clear();
-    if (sha256_of(to) != work.digest)
+    if (sha256_of(to) != work->digest)
         throw std::runtime_error("the new file differs from the old one");
 }
 

@@ -3,16 +3,18 @@
 #pragma once
 
 #include <atrium/base/atomic.hpp>
-#include <atrium/memory/guarded.hpp>
-#include <atrium/memory/map.hpp>
 #include <atrium/memory/named.hpp>
 #include <atrium/memory/vector.hpp>
+#include <atrium/pipe/router.hpp>
+#include <atrium/pool/pool.hpp>
 #include <atrium/segment/segment.hpp>
 #include <atrium/sync/doorbell.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <istream>
 #include <string>
 
 namespace transfer {
@@ -20,16 +22,31 @@ namespace transfer {
 using namespace std::chrono_literals;
 
 /// How long anybody waits for anybody; it is never needed, unless something is wrong.
-inline constexpr auto patience = 20s;
+inline constexpr auto patience = 10s;
 
-/// How many blocks may be under way.
-inline constexpr std::uint64_t window = 16;
+inline constexpr std::size_t consumers     = 2;
+inline constexpr std::size_t largest_block = 16u << 10; ///< Bytes.
+inline constexpr std::size_t pipe_capacity = 16;        ///< Blocks of a producer that may wait for a consumer.
 
-/// The blocks under way by their number in the file. Whoever dies inside leaves it torn, and the next one in starts
-/// again with an empty one: all that counts is `job::confirmed`, and the producer fills in whatever is missing.
-using block_queue = atrium::map<std::uint64_t, atrium::vector<char>>;
+/// One block of the file: an element of the pool, read from the file into its place, and written from there.
+struct block
+{
+    block(std::uint64_t which, std::uint64_t length, std::istream& from) : number(which), size(length)
+    {
+        from.read(bytes.data(), static_cast<std::streamsize>(size));
+    }
 
-/// What is transferred, and how far it is.
+    std::uint64_t                         number; // the first one is 0
+    std::uint64_t                         size;   // of what is used of `bytes`
+    std::chrono::steady_clock::time_point sent{}; // the same clock in all processes
+    std::array<char, largest_block>       bytes;
+};
+
+using block_pool   = atrium::pool<block>;
+using block_router = atrium::router<block>;
+using block_pipe   = atrium::pipe<block>;
+
+/// What is transferred, and how far it is. All that counts after a kill is `confirmed`; the rest is made anew from it.
 struct job
 {
     static constexpr bool is_shareable = true; // no pointers, nothing virtual
@@ -38,38 +55,27 @@ struct job
     std::uint64_t                 block_size = 0; // bytes; the last block may be shorter
     std::array<unsigned char, 32> digest{};       // SHA-256 of the file
 
-    atrium::atomic<std::uint64_t> limit{0};     // supervisor: the producer stops here until the next kill is done
-    atrium::atomic<std::uint64_t> confirmed{0}; // consumer: so many blocks from the first on are in the new file
-    atrium::atomic<std::uint64_t> rebuilt{0};   // everybody: how often the queue was found torn
+    atrium::atomic<std::uint64_t> limit{0};    // supervisor: the producer stops here until the next kill is done
+    atrium::atomic<std::uint64_t> arrivals{0}; // consumers: how often one has subscribed
+    std::array<atrium::atomic<std::uint64_t>, consumers>
+        confirmed{}; // each consumer: so many blocks from the first on are in its file
 
-    atrium::doorbell sent;  // a block was put into the queue
-    atrium::doorbell moved; // `confirmed` or `limit` has grown
+    atrium::doorbell news; // one of these has grown, or a block has been dropped
 
     std::uint64_t blocks() const { return (file_size + block_size - 1) / block_size; }
+
+    std::uint64_t confirmed_by(std::size_t consumer) const
+    {
+        return confirmed[consumer].load(std::memory_order_acquire);
+    }
+    std::uint64_t confirmed_by_all() const { return std::min(confirmed_by(0), confirmed_by(1)); }
 };
 
-/// One process's way to all of it.
-struct shared
-{
-    /// The supervisor creates what is shared, the others open it. The segment has its full size from the start, so
-    /// that the free memory of before and after can be compared.
-    template <class Tag>
-    shared(Tag tag, std::string const& name)
-        : segment(tag, name, {.size = 4u << 20, .maximum_size = 4u << 20}),
-          work(tag, segment, "job"),
-          queue(tag, segment, "queue")
-    {}
-
-    /// Locks the queue, and puts an empty one in its place where somebody has died inside.
-    atrium::guarded_access<block_queue> lock_queue();
-
-    atrium::segment                             segment;
-    atrium::named<job>                          work;
-    atrium::named<atrium::guarded<block_queue>> queue;
-};
+/// From send to receive: of all blocks to the first consumer, then of all to the second.
+using latencies = atrium::vector<std::chrono::nanoseconds>;
 
 /// The two sides; they return when the transfer is complete, and throw when it cannot be.
 void produce(std::string const& segment, std::string const& from);
-void consume(std::string const& segment, std::string const& to);
+void consume(std::string const& segment, std::string const& to, std::size_t consumer);
 
 } // namespace transfer
