@@ -65,7 +65,11 @@ error_code validate_parts(attachment const& handle)
 {
     for (part const& p : all_parts())
     {
-        if (p.validate == nullptr || !handle.area_of(p.id))
+        // All of them, or none in a flat segment: parts rely on those below.
+        bool const has_area = handle.area_of(p.id).has_value();
+        if (has_area == handle.is_flat())
+            return errc::corrupted;
+        if (p.validate == nullptr || !has_area)
             continue;
         if (error_code const error = p.validate(handle))
             return error;

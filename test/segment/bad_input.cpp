@@ -214,6 +214,34 @@ BOOST_AUTO_TEST_CASE(other_versions_and_platforms_are_told_apart)
     BOOST_TEST(with(&segment_identity::detection_time, ~std::uint64_t{0}) == errc::corrupted);
 }
 
+BOOST_AUTO_TEST_CASE(a_part_without_its_area_or_the_areas_of_others_is_corrupted)
+{
+    auto const name  = unique_name("areas");
+    auto const whole = bytes_of_a_segment(unique_name("model"), small());
+    auto const with  = [&](auto change) {
+        auto                     bytes = whole;
+        detail::segment_identity identity;
+        std::memcpy(&identity, bytes.data(), sizeof(identity));
+        change(identity);
+        std::memcpy(bytes.data(), &identity, sizeof(identity));
+        fix_checksum(bytes);
+        forged_file const file(name, bytes);
+        return opening_all_ways(name);
+    };
+    BOOST_TEST(with([](auto&) {}) == error_code());
+    detail::segment_identity identity;
+    std::memcpy(&identity, whole.data(), sizeof(identity));
+    for (std::uint32_t n = 0; n < identity.area_count; ++n)
+    {
+        BOOST_TEST_CONTEXT("area " << n << " is nobody's")
+        {
+            BOOST_TEST(with([n](auto& i) { i.areas[n].part = 77; }) == errc::corrupted);
+        }
+    }
+    BOOST_TEST(with([](auto& i) { i.area_count = 1; }) == errc::corrupted);
+    BOOST_TEST(with([](auto& i) { i.flags |= detail::flag_flat; }) == errc::corrupted);
+}
+
 BOOST_AUTO_TEST_CASE(a_segment_cut_anywhere_is_too_short)
 {
     auto const  name  = unique_name("cut");
