@@ -52,15 +52,22 @@ template <class Ready>
     auto const started = clock::now();
     auto const end =
         std::min(started + std::min<std::chrono::nanoseconds>(longest, std::chrono::hours(1)), until.time());
-    bool done = false;
-    for (auto now = started; !done && now < end; now = clock::now())
-    {
+    bool       done = false;
+    auto const look = [&] { // a few times; nothing stands between what came and the return
         for (int turn = 0; turn < 16 && !done; ++turn)
         {
-            peer.beside ? os::yield() : os::relax();
+            if (turn % 4 == 0)
+                peer.beside ? os::yield() : os::relax();
             done = ready();
         }
-    }
+        return done;
+    };
+    auto       now     = started;
+    auto const gathers = peer.beside ? started : std::min(started + policy.gather, end);
+    for (; now < gathers; now = clock::now())
+        os::relax();
+    for (; now < end && !look(); now = clock::now())
+    {}
     for (unsigned turn = 0; turn < policy.yields && !done && !until.passed(); ++turn)
     {
         os::yield();

@@ -19,12 +19,16 @@ wait_policy policy_of(std::string const& name)
         return wait_policy::busy();
     if (name == "frugal")
         return wait_policy::frugal();
+    if (name == "streaming")
+        return wait_policy::streaming();
+    if (name == "crowded")
+        return wait_policy::crowded();
     if (name == "yielding")
         return {.spin = 0ns, .yields = 3, .sleeps = true, .adaptive = false};
     return wait_policy::balanced();
 }
 
-char const* const all_policies[] = {"frugal", "balanced", "yielding", "busy"};
+char const* const all_policies[] = {"frugal", "balanced", "yielding", "crowded", "busy", "streaming"};
 
 // Waits until `what` has come to `value`, by the bell.
 error_code wait_until(doorbell& bell, atomic<std::uint64_t> const& what, std::uint64_t value, doorbell_wait const& how)
@@ -242,7 +246,8 @@ BOOST_FIXTURE_TEST_CASE(a_wait_ends_at_its_deadline, fixture)
 BOOST_FIXTURE_TEST_CASE(a_wait_for_a_peer_ends_with_his_death, fixture)
 {
     wait_policy const long_spin{.spin = 1h, .yields = 0, .sleeps = true, .adaptive = false};
-    for (wait_policy const& policy : {wait_policy::frugal(), wait_policy::balanced(), wait_policy::busy(), long_spin})
+    for (wait_policy const& policy : {wait_policy::frugal(), wait_policy::crowded(), wait_policy::balanced(),
+                                      wait_policy::busy(), wait_policy::streaming(), long_spin})
     {
         child                peer = ready_child("bystander", {s.name()});
         participant_id const id   = s.participants().back().id;

@@ -16,10 +16,30 @@ struct wait_policy
     bool                     sleeps = true; ///< False: spins until the deadline, whatever `spin` is, and never sleeps.
     bool                     adaptive = true; ///< Spins as long as it paid lately, `spin` at most.
 
+    /// Who spins looks again only after so long: several things come at once, and each look takes a cache line away from
+    /// whoever writes it.
+    std::chrono::nanoseconds gather{0};
+
     /// Never sleeps: lowest latency, and a processor each.
     [[nodiscard]] static constexpr wait_policy busy() noexcept
     {
         return {.spin = std::chrono::hours(1), .yields = 0, .sleeps = false, .adaptive = false};
+    }
+
+    /// Never sleeps, and looks less often: most references a second, each up to half a microsecond later.
+    [[nodiscard]] static constexpr wait_policy streaming() noexcept
+    {
+        return {.spin     = std::chrono::hours(1),
+                .yields   = 0,
+                .sleeps   = false,
+                .adaptive = false,
+                .gather   = std::chrono::nanoseconds(500)};
+    }
+
+    /// For more busy processes than processors: makes room for others first, and sleeps when they have nothing to do either.
+    [[nodiscard]] static constexpr wait_policy crowded() noexcept
+    {
+        return {.spin = std::chrono::nanoseconds(0), .yields = 100, .sleeps = true, .adaptive = false};
     }
 
     /// Spins for a moment while that pays; the default.
