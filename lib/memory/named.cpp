@@ -189,14 +189,23 @@ memory_state& known_memory(attachment& in) noexcept
     return *static_cast<memory_state*>(in.local_state(part_id::memory));
 }
 
+// What belongs to a structure goes by the name of that and its own: no object of the user's can be called so.
+bool is_name_for(object_type const& type, std::string_view name) noexcept
+{
+    auto const colon = type.structure == 0 ? std::string_view::npos : name.find(name_separator);
+    if (colon == std::string_view::npos)
+        return check_name(name).has_value();
+    return name.size() <= max_name_length && check_name(name.substr(0, colon)) && check_name(name.substr(colon + 1));
+}
+
 } // namespace
 
 named_slot acquire_named(attachment& in, named_mode mode, std::string_view name, object_type const& type,
                          named_options const& options)
 {
     deadline const until = options.patience;
-    if (auto const checked = check_name(name); !checked)
-        fail(checked.error(), name);
+    if (!is_name_for(type, name))
+        fail(errc::name_invalid, name);
     auto const memory = memory_of(in);
     if (!memory)
         fail(memory.error(), name);

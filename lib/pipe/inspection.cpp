@@ -74,7 +74,7 @@ void add_rings(pipe_info& info, router_view const& router, pipe_slot const& slot
     }
 }
 
-// Its name in the directory is "router.pipe".
+// Its name in the directory is "router:pipe".
 std::string name_without(std::string const& router, std::string const& whole)
 {
     return whole.substr(std::min(whole.size(), router.size() + 1));

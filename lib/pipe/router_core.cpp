@@ -3,17 +3,22 @@
 #include "pipe/pipe_core.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
+#include <atrium/base/name.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <bit>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 namespace atrium::detail {
 
 namespace {
+
+// As long as the name of a pipe that got none, and what stands before it.
+constexpr std::string_view longest_number = ".4294967295";
 
 constexpr auto relaxed = std::memory_order_relaxed;
 
@@ -171,6 +176,8 @@ std::shared_ptr<router_core> open_router(std::shared_ptr<attachment> const& in, 
         throw_error(error, described(name));
     if (in->is_flat())
         throw_error(errc::flat_segment, described(name));
+    if (!check_name(std::string(name).append(longest_number))) // with that of a pipe behind it
+        throw_error(errc::name_invalid, described(name));
     router_shape const shape = shape_of(*in, name, options);
     auto const         slot  = acquire_named(*in, mode, name, type_of_router(element, shape.bytes()), named);
     if (slot.to_construct)

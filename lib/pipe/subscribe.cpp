@@ -167,6 +167,7 @@ std::shared_ptr<pipe_core> make(std::shared_ptr<router_core> const& router, name
     catch (...) // no memory here: others are not held back for it
     {
         core->slot().joining.store(0, std::memory_order_release); // J1
+        core->slot().bell.ring();
         throw;
     }
     return core;
@@ -215,7 +216,7 @@ std::shared_ptr<pipe_core> subscribe(std::shared_ptr<router_core> const& router,
         if (name.empty())
             own = std::to_string(router->view().header().names.fetch_add(1, relaxed) + 1);
         std::string whole = router->name();
-        whole.append(".").append(own);
+        whole.append(1, name_separator).append(own);
         try
         {
             auto const slot = acquire_named(router->in(), name.empty() ? named_mode::create_only : mode, whole,

@@ -118,7 +118,7 @@ std::string lines(watched const& seen, std::uint64_t now)
             {
                 pipe_info const& p = r.info.pipes[n];
                 text << moment_iso(now) << ' ' << s.summary.domain << '/' << s.summary.name << ' '
-                     << printable(r.info.name) << '.' << printable(p.name) << " state=" << to_string(p.state)
+                     << printable(r.info.name) << ':' << printable(p.name) << " state=" << to_string(p.state)
                      << " alive=" << s.summary.alive << " dead=" << s.summary.dead << " holders=" << p.holders
                      << " senders=" << p.senders << " depth=" << p.depth << " sent=" << p.sent
                      << " received=" << p.received << " dropped=" << p.dropped << " refused=" << p.refused

@@ -107,13 +107,13 @@ BOOST_AUTO_TEST_CASE(a_line_is_written_for_each_pipe_and_refresh)
         for (std::string const& line : lines)
         {
             BOOST_TEST(line.starts_with("20"));
-            BOOST_TEST((line.find("Z " + default_domain() + "/" + s.in.name() + " frames.") != std::string::npos));
+            BOOST_TEST((line.find("Z " + default_domain() + "/" + s.in.name() + " frames:") != std::string::npos));
             BOOST_TEST((line.find(" state=open alive=2 dead=0 holders=1 senders=1 depth=4 ") != std::string::npos));
         }
-        BOOST_TEST((lines[0].find(" frames.workers ") != std::string::npos));
+        BOOST_TEST((lines[0].find(" frames:workers ") != std::string::npos));
         BOOST_TEST((lines[0].find(" sent=5 received=0 dropped=1 refused=0 sent/s=- ") != std::string::npos));
         BOOST_TEST((lines[2].find(" sent/s=0 received/s=0 dropped/s=0") != std::string::npos));
-        BOOST_TEST((lines[3].find(" frames.1 ") != std::string::npos));
+        BOOST_TEST((lines[3].find(" frames:1 ") != std::string::npos));
         BOOST_TEST((lines[3].find(" sent=4 received=0 dropped=0 refused=1 ") != std::string::npos));
     }
     end(sender);

@@ -38,6 +38,7 @@ template <class T> class router
 public:
     using element_type = std::remove_extent_t<T>;
 
+    /// \param name  at most 52 characters
     /// \par Errors  throws `already_exists`, and as open_or_create
     router(create_only_t, segment const& in, std::string_view name, router_options const& options = {})
         : core_(open(in, detail::named_mode::create_only, name, options))

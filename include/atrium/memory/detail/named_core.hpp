@@ -28,6 +28,9 @@ struct object_type
     std::uint32_t structure              = 0;     ///< part_id of the part whose structure it is; 0: an ordinary object
 };
 
+/// Between the name of a structure and that of something that belongs to it.
+inline constexpr char name_separator = ':';
+
 enum class named_mode
 {
     create_only = 1,
