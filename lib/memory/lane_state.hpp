@@ -107,26 +107,28 @@ struct alignas(64) lane_state
     /// Step 2. Only the words that the kind needs are written.
     void open_record(record_kind kind, object_id object, cell_place const& at) const noexcept
     {
-        write(record_object, object.word());
-        write(record_cell, at.cell);
+        lane_row& to = *row;
+        write(to, record_object, object.word());
+        write(to, record_cell, at.cell);
         if (kind > record_kind::detach_process)
         {
-            write(record_holder, at.holder);
-            write(record_pointee, at.pointee);
-            write(record_source, at.source);
+            write(to, record_holder, at.holder);
+            write(to, record_pointee, at.pointee);
+            write(to, record_source, at.source);
         }
-        count_record(kind);
+        count_record(to, kind);
     }
 
     /// Step 2 of a push or take: without what the ring itself says.
     void open_ring_record(record_kind kind, object_id object, std::uint64_t cell, std::uint64_t ring,
                           std::uint64_t position) const noexcept
     {
-        write(record_object, object.word());
-        write(record_cell, cell);
-        write(record_holder, ring);
-        write(record_source, position);
-        count_record(kind);
+        lane_row& to = *row;
+        write(to, record_object, object.word());
+        write(to, record_cell, cell);
+        write(to, record_holder, ring);
+        write(to, record_source, position);
+        count_record(to, kind);
     }
 
     /// The mark of a swing by this lane now.
@@ -142,17 +144,17 @@ struct alignas(64) lane_state
     }
 
 private:
-    void count_record(record_kind kind) const noexcept
+    void count_record(lane_row& to, record_kind kind) const noexcept
     {
         compiler_barrier(); // whole before it counts
-        write(record_open, static_cast<std::uint64_t>(kind) | era << record_kind_bits);
+        write(to, record_open, static_cast<std::uint64_t>(kind) | era << record_kind_bits);
         compiler_barrier(); // and counts before anything is changed
     }
 
-    void write(record_word word, std::uint64_t value) const noexcept
+    static void write(lane_row& to, record_word word, std::uint64_t value) noexcept
     {
         // Relaxed: read after this process's death only, which leaves a prefix of its stores.
-        row->record[word].store(value, std::memory_order_relaxed);
+        to.record[word].store(value, std::memory_order_relaxed);
         ATRIUM_CRASH_POINT("reference.record.written");
     }
 };

@@ -7,6 +7,7 @@
 #include "memory/object_space.hpp"
 #include "memory/object_table.hpp"
 #include "memory/reference_home.hpp"
+#include "os/process.hpp"
 
 #include <atrium/memory/detail/object_pool.hpp>
 
@@ -58,6 +59,8 @@ public:
         while (share.kept.count != 0)
         {
             std::uint32_t const index = share.kept.places[--share.kept.count];
+            if (share.kept.count != 0)
+                expect_claim(share.kept.places[share.kept.count - 1]);
             if (!begin_construction(lane, table_.word(index)))
                 continue;
             count(lane, share, 1);
@@ -85,6 +88,13 @@ public:
     void end_lane(std::uint32_t lane) noexcept;
 
 private:
+    // The element is made next: whoever had the place last may be on another processor.
+    void expect_claim(std::uint64_t index) const noexcept
+    {
+        os::expect_write(&table_.word(index));
+        os::expect_write(table_.place(index));
+    }
+
     // By how much this lane has had more than it gave back is written where others see it, when it is more than ever.
     void count(lane_state const& lane, lane_share& share, std::int64_t more) noexcept
     {

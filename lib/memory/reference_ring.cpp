@@ -8,8 +8,11 @@
 #include "memory/object_pool.hpp"
 #include "memory/object_space.hpp"
 #include "memory/process_references.hpp"
+#include "os/process.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
+
+#include <boost/config.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -21,6 +24,8 @@ namespace atrium::detail {
 namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed;
+
+constexpr std::uint64_t slots_in_line = 64 / sizeof(ring_slot);
 
 // What a reference to an object is bound to, in this process.
 struct binding
@@ -125,14 +130,15 @@ result<reference_ring> reference_ring::attach(attachment& in, std::uint64_t offs
 
 // ---- the sender ----------------------------------------------------------------------------------------------------
 
-void reference_ring::begin_push(std::uint64_t position, std::uint64_t sequence) const noexcept
+BOOST_FORCEINLINE void reference_ring::begin_push(std::uint64_t position, std::uint64_t sequence) const noexcept
 {
     notes_[position & mask_].time.store(0, relaxed);            // not known yet
     notes_[position & mask_].sequence.store(sequence, relaxed); // before Q1
     ATRIUM_CRASH_POINT("ring.note_written");
 }
 
-void reference_ring::fill(std::uint64_t position, object_id id, std::byte const* pointee) const noexcept
+BOOST_FORCEINLINE void reference_ring::fill_slot(std::uint64_t position, object_id id,
+                                                 std::byte const* pointee) const noexcept
 {
     slot(position).pointee.store(in_->offset_of(pointee), relaxed);
     ATRIUM_CRASH_POINT("ring.pointee_written");
@@ -141,6 +147,13 @@ void reference_ring::fill(std::uint64_t position, object_id id, std::byte const*
     ATRIUM_CRASH_POINT("ring.filled");
     header_->tail.store(position + 1, std::memory_order_release);
     ATRIUM_CRASH_POINT("ring.tail_written");
+    os::expect_write(&slot(position + slots_in_line)); // receivers have read it on the lap before
+}
+
+// For the recoverer of a push.
+void reference_ring::fill(std::uint64_t position, object_id id, std::byte const* pointee) const noexcept
+{
+    fill_slot(position, id, pointee);
 }
 
 void reference_ring::push(local_reference& from, std::byte const* pointee, std::uint64_t sequence) const noexcept
@@ -153,7 +166,7 @@ void reference_ring::push(local_reference& from, std::byte const* pointee, std::
     {
         lane_use const lane(memory);
         lane->open_ring_record(record_kind::push, from.id, in_->offset_of(from.cell), offset_, position);
-        fill(position, from.id, pointee);
+        fill_slot(position, from.id, pointee);
         from.cell->store(0, relaxed);
         ATRIUM_CRASH_POINT("ring.cell_emptied");
         lane->next_era();
@@ -181,13 +194,13 @@ error_code reference_ring::push_copy(local_reference const& of, std::byte const*
 // ---- those who take ------------------------------------------------------------------------------------------------
 
 // Null where there is no memory: somebody has scribbled.
-std::byte* reference_ring::address_of(std::uint64_t offset) const noexcept
+BOOST_FORCEINLINE std::byte* reference_ring::address_of(std::uint64_t offset) const noexcept
 {
-    return offset < in_->committed() ? in_->base() + offset : nullptr;
+    return in_->has_memory_at(offset) ? in_->base() + offset : nullptr;
 }
 
 // What is first; false where there is nothing.
-bool reference_ring::look(looked& at, with_sequence wish) const noexcept
+BOOST_FORCEINLINE bool reference_ring::look(looked& at, with_sequence wish) const noexcept
 {
     for (;;)
     {
@@ -212,9 +225,15 @@ bool reference_ring::look(looked& at, with_sequence wish) const noexcept
 }
 
 // What was looked at becomes the reference's, unless somebody was faster.
-bool reference_ring::take_first(lane_state& lane, looked const& first, local_reference& fresh) const noexcept
+BOOST_FORCEINLINE bool reference_ring::take_first(lane_state& lane, looked const& first, local_reference& fresh,
+                                                  take_note const* note) const noexcept
 {
     lane.open_ring_record(record_kind::take, first.id, in_->offset_of(fresh.cell), offset_, first.position);
+    if (note != nullptr)
+    {
+        note->mark.store(lane.mark().word(), relaxed); // read after this process's death
+        ATRIUM_CRASH_POINT("ring.take_announced");
+    }
     lane.note(swing_mark(first.mark));
     // Full barrier Q2, pairs with the acquires Q2: the place was read before.
     if (!swing_both(header_->head.position, first.position, first.mark, first.position + 1, lane.mark().word()))
@@ -225,8 +244,29 @@ bool reference_ring::take_first(lane_state& lane, looked const& first, local_ref
     ATRIUM_CRASH_POINT("ring.taken");
     fresh.cell->store(first.id.word(), relaxed);
     ATRIUM_CRASH_POINT("ring.cell_filled");
+    if (note != nullptr)
+    {
+        note->count.store(note->counted, relaxed); // nobody has swung anything with this lane since
+        ATRIUM_CRASH_POINT("ring.take_counted");
+    }
     lane.next_era();
     return true;
+}
+
+// The object is read, and the reference dropped, soon: the lines are on their way from the sender's processor meanwhile.
+BOOST_FORCEINLINE void reference_ring::expect(object_pool const& pool, object_id id, std::byte const* pointee) noexcept
+{
+    if (id.is_in_pool() && id.pool() == pool.entry() && id.index() < pool.table().capacity())
+        os::expect_write(&pool.table().word(id.index()));
+    os::expect_read(pointee);
+}
+
+BOOST_FORCEINLINE void reference_ring::expect_at(object_pool const& pool, std::uint64_t position) const noexcept
+{
+    ring_slot const&    place = slot(position);
+    std::uint64_t const word  = place.object.load(relaxed); // a guess: what is taken is looked at anew
+    if (bears_lap(word, position))
+        expect(pool, object_id(word & ~ring_lap), address_of(place.pointee.load(relaxed)));
 }
 
 take_outcome reference_ring::take_at_hand(held_pools const& pools, with_sequence wish,
@@ -240,19 +280,36 @@ take_outcome reference_ring::take_at_hand(held_pools const& pools, with_sequence
     if (!look(first, wish))
         return take_outcome::empty;
     object_table const& table = pool->table();
-    if (!first.id.is_in_pool() || first.id.pool() != pool->entry() || first.id.index() >= table.capacity())
+    if (!first.id.is_in_pool() || first.id.pool() != pool->entry() || first.id.index() >= table.capacity() ||
+        first.pointee == nullptr)
         return take_outcome::needs_more;
+    expect(*pool, first.id, first.pointee);
     local_reference& fresh = *lane->free_references;
-    if (!take_first(*lane, first, fresh))
+    if (!take_first(*lane, first, fresh, nullptr))
         return take_outcome::needs_more;
     static_cast<void>(take_reference(*lane));
     bind_reference(fresh, table.word(first.id.index()), first.id, pool, table.place(first.id.index()), pool->destroy());
     pool->home().count_taken(lane->index);
     taken = {&fresh, first.pointee, first.position, first.sequence};
+    // Another line may still be on its way: waiting for it would delay what the caller does next.
+    if ((first.position + 1) % slots_in_line != 0)
+        expect_at(*pool, first.position + 1);
     return take_outcome::taken;
 }
 
-result<taken_reference> reference_ring::take(held_pools& pools, with_sequence wish) const
+bool reference_ring::was_taken(std::uint64_t mark) const noexcept
+{
+    swing_mark const by(mark);
+    if (!by.has_lane() || by.lane() >= in_->lane_count())
+        return false;
+    // The mark first, as for every record: whoever has overwritten it had noted it before. Nothing was swung by the lane
+    // since, so that a later era cannot have been noted.
+    if (header_->head.mark.load(std::memory_order_acquire) == mark) // Q2
+        return true;
+    return noted_era(*memory_, by.lane()) == by.era();
+}
+
+result<taken_reference> reference_ring::take(held_pools& pools, with_sequence wish, take_note const* note) const
 {
     memory_state& memory = *memory_;
     for (;;)
@@ -270,7 +327,7 @@ result<taken_reference> reference_ring::take(held_pools& pools, with_sequence wi
         auto const made = with_reference(
             memory,
             [&](lane_use const& lane, local_reference& fresh) -> result<local_reference*> {
-                if (!take_first(*lane, first, fresh))
+                if (!take_first(*lane, first, fresh, note))
                 {
                     give_back_reference(memory, *lane, fresh);
                     return nullptr;
@@ -302,7 +359,7 @@ std::size_t reference_ring::give_up_all(deadline until) const
                     fresh.cell->store(0, relaxed);
                     ATRIUM_CRASH_POINT("ring.given_up");
                 };
-                taken = take_first(*lane, first, fresh);
+                taken = take_first(*lane, first, fresh, nullptr);
                 if (taken && found && look_at(found->word()).value.state() == object_state::live)
                     last = detach(*lane, record_kind::detach_process, found->word(), first.id, object_state::pending,
                                    {.cell = in_->offset_of(fresh.cell)}, empty);

@@ -47,4 +47,16 @@ inline void relax() noexcept
 /// Lets another thread run.
 void yield() noexcept;
 
+/// Fetches a line that will be read soon. Any address will do.
+inline void expect_read(void const* line) noexcept
+{
+    __builtin_prefetch(line, 0);
+}
+
+/// Fetches a line that will be written soon, away from whoever has it.
+inline void expect_write(void const* line) noexcept
+{
+    __builtin_prefetch(line, 1);
+}
+
 } // namespace atrium::os

@@ -109,6 +109,8 @@ void pipe_core::retire(std::size_t index)
 {
     source const gone = sources_[index];
     sources_.erase(sources_.begin() + static_cast<std::ptrdiff_t>(index));
+    if (next_ == sources_.size())
+        next_ = 0;
     known_[gone.sender / 64] &= ~(std::uint64_t{1} << (gone.sender % 64));
     clear_ready(gone.sender);
     if (has_something(gone))
@@ -154,38 +156,43 @@ error_code pipe_core::take_from(source& from, taken_reference& taken)
             drop_use(*std::exchange(taken.reference, nullptr));
             return errc::corrupted;
         }
-        if (wish == with_sequence::no || taken.sequence > from.history_until)
+        if (wish == with_sequence::no)
             return {};
+        if (taken.sequence > from.history_until)
+        {
+            from.history_until = 0; // what follows is later
+            return {};
+        }
         drop_use(*std::exchange(taken.reference, nullptr)); // came as history already
     }
 }
 
+// The frequent case: the source whose turn it is has something, and what that needs is at hand.
+bool pipe_core::take_at_hand(taken_reference& taken) noexcept
+{
+    if (until_look_ == 0 || next_ >= sources_.size() || !view_.in().is_usable())
+        return false;
+    source& from = sources_[next_];
+    if (from.history_until != 0 || from.has_death() ||
+        from.ring.take_at_hand(pools_, with_sequence::no, taken) != take_outcome::taken)
+        return false;
+    --until_look_;
+    from.empty = 0;
+    pass_turn();
+    view_.wake_sender(from.ring, from.sender); // W2: the swing was the full barrier
+    return true;
+}
+
 error_code pipe_core::try_take(taken_reference& taken, bool reports_deaths)
 {
-    if (error_code const error = view_.in().usable())
-        return error;
-    // The frequent case first.
-    if (is_joined_ && history_.empty() && next_ < sources_.size() && until_look_ != 0)
-    {
-        source& from = sources_[next_];
-        if (from.has_reference() && !from.has_death())
-        {
-            --until_look_;
-            error_code const error = take_from(from, taken);
-            if (error || taken.reference != nullptr)
-            {
-                from.empty = 0;
-                ++next_;
-                return error;
-            }
-        }
-    }
-    return search(taken, reports_deaths);
+    return take_at_hand(taken) ? error_code() : search(taken, reports_deaths);
 }
 
 // In turn, from all senders.
 error_code pipe_core::search(taken_reference& taken, bool reports_deaths)
 {
+    if (error_code const error = view_.in().usable())
+        return error;
     if (!history_.empty())
     {
         taken = history_.front();
@@ -199,10 +206,8 @@ error_code pipe_core::search(taken_reference& taken, bool reports_deaths)
         static_cast<void>(find_sources());
     for (;;)
     {
-        for (std::size_t turn = 0; turn < sources_.size(); ++turn)
+        for (std::size_t left = sources_.size(); left != 0; --left) // one that is retired has had its turn
         {
-            if (next_ >= sources_.size())
-                next_ = 0;
             source& from = sources_[next_];
             if (from.has_death() && reports_deaths && report_death(from))
                 return errc::peer_dead;
@@ -210,7 +215,7 @@ error_code pipe_core::search(taken_reference& taken, bool reports_deaths)
             {
                 from.empty             = 0;
                 error_code const error = take_from(from, taken);
-                ++next_;
+                pass_turn();
                 if (error || taken.reference != nullptr)
                     return error;
                 continue; // others were faster
@@ -218,7 +223,7 @@ error_code pipe_core::search(taken_reference& taken, bool reports_deaths)
             if (++from.empty > long_empty && sources_.size() > few_sources)
                 retire(next_);
             else
-                ++next_;
+                pass_turn();
         }
         if (!has_new_sources() || !find_sources())
             break;
@@ -298,14 +303,18 @@ bool pipe_core::is_beside() const noexcept
 
 error_code pipe_core::take(taken_reference& taken, deadline until, wait_policy const& how)
 {
-    pools_.wait_until(until);
-    error_code error = try_take(taken, true);
-    if (error == errc::empty)
-        error = wait_and_take(taken, until, how);
-    pools_.wait_until(at_once);
-    if (!error)
-        idle_since_ = {};
-    return error;
+    if (!take_at_hand(taken))
+    {
+        pools_.wait_until(until);
+        error_code error = search(taken, true);
+        if (error == errc::empty)
+            error = wait_and_take(taken, until, how);
+        pools_.wait_until(at_once);
+        if (error)
+            return error;
+    }
+    idle_since_ = {};
+    return {};
 }
 
 error_code pipe_core::wait_and_take(taken_reference& taken, deadline until, wait_policy const& how)
@@ -322,20 +331,17 @@ error_code pipe_core::wait_and_take(taken_reference& taken, deadline until, wait
     };
     for (;;)
     {
-        auto const turn = until.earlier(view_.in().detection_time());
+        auto const now = clock::now();
+        view_.in().tend_if_due(now); // also where something comes in time again and again
+        auto const turn = until.earlier(now + view_.in().detection_time());
+        bool const over = now >= until.time();
         bool const came = spin(ready, turn, how, {.beside = is_beside(), .probes = rounds_++ % 16 == 0}, spin_pays_);
-        bool const over = (!came || !is_joined_) && until.passed(); // a clock is read only where there is time
-        if (!over && (!came || !is_joined_))
-        {
-            if (how.sleeps)
-                sleep(until);
-            else
-                view_.in().tend_if_due(clock::now());
-        }
+        if (how.sleeps && !over && (!came || !is_joined_))
+            sleep(until);
         error_code const error = try_take(taken, true);
         if (error != errc::empty)
             return error;
-        if (over || until.passed())
+        if (over)
             return errc::timed_out;
     }
 }
@@ -353,10 +359,10 @@ void pipe_core::sleep(deadline until) noexcept
     ATRIUM_CRASH_POINT("pipe.receive.waits");
     // Full barrier W1, pairs with the one in tell().
     os::full_barrier();
-    if (is_joined_ && (has_something() || has_ended()))
+    if (is_joined_ ? has_something() || has_ended() : slot_.joining.load(std::memory_order_acquire) == 0) // J1
         return;
     slot_.sleeps.fetch_add(1, relaxed);
-    static_cast<void>(slot_.bell.wait(seen, until.earlier(view_.in().detection_time()),
+    static_cast<void>(slot_.bell.wait(seen, until.earlier(now + view_.in().detection_time()),
                                       {.policy = wait_policy::frugal(), .peer = {}}));
 }
 

@@ -88,8 +88,10 @@ private:
         [[nodiscard]] bool has_death() const noexcept { return has_untold_death(ring.header()); }
     };
 
+    [[nodiscard]] bool        take_at_hand(taken_reference& taken) noexcept;
     [[nodiscard]] error_code  take_from(source& from, taken_reference& taken);
     [[nodiscard]] error_code  wait_and_take(taken_reference& taken, deadline until, wait_policy const& how);
+    void                      pass_turn() noexcept { next_ = next_ + 1 < sources_.size() ? next_ + 1 : 0; }
     [[nodiscard]] error_code  search(taken_reference& taken, bool reports_deaths);
     [[nodiscard]] bool        report_death(source const& of) noexcept;
     [[nodiscard]] bool        find_sources();
@@ -114,10 +116,10 @@ private:
     pipe_slot&                            slot_;
     lane_table                            lanes_;
     std::vector<source>                   sources_;
-    std::vector<std::uint64_t>            known_;              // a bit for each sender
-    std::size_t                           next_       = 0;     // source to be served
-    std::uint32_t                         until_look_ = 0;     // turns before new senders are looked for
-    std::uint32_t                         rounds_     = 0;     // waits
+    std::vector<std::uint64_t>            known_;    // a bit for each sender
+    std::size_t                           next_ = 0; // source to be served: one that there is, unless there is none
+    std::uint32_t                         until_look_ = 0; // turns before new senders are looked for; 0: also history
+    std::uint32_t                         rounds_     = 0; // waits
     bool                                  is_joined_  = false; // nobody is copying history any more
     std::deque<taken_reference>           history_;
     held_pools                            pools_{at_once};

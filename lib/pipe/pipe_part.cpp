@@ -49,6 +49,20 @@ void end_lane(attachment& in, std::uint32_t lane) noexcept
 
 // ---- recovery ------------------------------------------------------------------------------------------------------
 
+// What the dead one has taken to make room was dropped, whether or not it came to count that.
+void count_last_drop(reference_ring const& ring) noexcept
+{
+    auto&               words    = ring.header().of_sender;
+    std::uint64_t const dropping = words[ring_dropping].load(relaxed);
+    if (dropping != words[ring_dropped].load(relaxed) + 1)
+        return;
+    if (ring.was_taken(words[ring_drop_mark].load(relaxed)))
+        words[ring_dropped].store(dropping, relaxed);
+    else
+        words[ring_dropping].store(dropping - 1, relaxed);
+    ATRIUM_CRASH_POINT("pipe.recover.drop_counted");
+}
+
 // A receiver is told of a sender's death once it has all that came before.
 void note_death(pipe_slot& slot, lane_table const& lanes, reference_ring const& ring, std::uint64_t sender,
                 participant_id who) noexcept
@@ -83,6 +97,7 @@ void end_sender(router_view const& router, std::uint64_t sender, participant_id 
             link == 0 ? result<reference_ring>(errc::not_found) : reference_ring::attach(router.in(), offset_in(link));
         if (!ring)
             return;
+        count_last_drop(*ring);
         std::uint64_t const of   = ring->header().rare[ring_generation].load(relaxed);
         std::uint64_t const word = slot.state.load(std::memory_order_acquire); // C2
         if (word == slot_word(slot_state::open, of) || word == slot_word(slot_state::shut, of))

@@ -197,6 +197,7 @@ error_code sender_core::make_ring(target& to, deadline until)
         put(header.rare[ring_deaths_told], deaths_noted(header));
         put(header.rare[ring_sender_waits], 0);
         put(header.of_sender[ring_dropped], 0);
+        put(header.of_sender[ring_dropping], 0);
         put(header.of_sender[ring_refused], 0);
         put(header.rare[ring_generation], to.generation);
         std::uint64_t const link_now = ring_link(ring.offset(), to.generation);
@@ -219,14 +220,20 @@ error_code sender_core::make_ring(target& to, deadline until)
 
 error_code sender_core::drop_oldest(target& to)
 {
-    auto const oldest = to.ring.take(pools_);
-    if (!oldest)
-        return oldest.error();
-    if (oldest->reference == nullptr)
-        return {};
-    auto& dropped = to.ring.header().of_sender[ring_dropped];
-    dropped.store(dropped.load(relaxed) + 1, relaxed); // the sender's own
-    ATRIUM_CRASH_POINT("pipe.drop_counted");
+    auto&               words = to.ring.header().of_sender; // the sender's own
+    std::uint64_t const count = words[ring_dropped].load(relaxed) + 1;
+    words[ring_drop_mark].store(0, relaxed); // not that of the last one
+    ATRIUM_CRASH_POINT("pipe.drop_mark_cleared");
+    words[ring_dropping].store(count, std::memory_order_release); // behind the mark, also for who is dead by then
+    ATRIUM_CRASH_POINT("pipe.drop_begun");
+    take_note const note{words[ring_drop_mark], words[ring_dropped], count};
+    auto const      oldest = to.ring.take(pools_, with_sequence::no, &note);
+    if (!oldest || oldest->reference == nullptr)
+    {
+        words[ring_dropping].store(count - 1, relaxed);
+        ATRIUM_CRASH_POINT("pipe.drop_void");
+        return oldest ? error_code() : oldest.error();
+    }
     drop_use(*oldest->reference);
     return {};
 }

@@ -221,6 +221,14 @@ std::uint64_t attachment::committed() const noexcept
     return flat_ ? impl_->limit_to_file(said) : said;
 }
 
+bool attachment::grew_beyond(std::uint64_t offset) const noexcept
+{
+    std::uint64_t const now = committed();
+    // Release C1. A flat segment's file may be cut by those who are not trusted: that is looked at each time.
+    known_committed_.store(flat_ ? 0 : now, std::memory_order_release);
+    return offset < now;
+}
+
 namespace {
 
 result<area_bytes> find_area(detail::segment_identity const& identity, part_id part, detail::area_kind kind) noexcept

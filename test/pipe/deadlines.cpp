@@ -211,7 +211,8 @@ BOOST_AUTO_TEST_CASE(who_waits_for_something_is_told_of_the_end)
 // The other pipe has got it by then.
 BOOST_AUTO_TEST_CASE(who_waits_for_room_is_told_of_the_end)
 {
-    for (wait_policy const& how : {wait_policy::balanced(), wait_policy::frugal()})
+    for (wait_policy const& how :
+         {wait_policy::balanced(), wait_policy::frugal(), wait_policy::streaming(), wait_policy::crowded()})
     {
         for (bool const all_of_it : {true, false})
         {

@@ -6,10 +6,12 @@
 #include "pipe/pipe_fixture.hpp"
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -168,6 +170,35 @@ void resume_and_end(std::optional<child>& holder)
 BOOST_FIXTURE_TEST_SUITE(pipe_deaths, leaves_nothing)
 
 // ---- senders -------------------------------------------------------------------------------------------------------
+
+// Each wait ends with what the other sender sends, before anybody would have to look after the dead.
+BOOST_AUTO_TEST_CASE(a_death_is_told_also_where_something_comes_in_time_again_and_again)
+{
+    for (wait_policy const& how : {wait_policy::busy(), wait_policy::streaming(), wait_policy::balanced()})
+    {
+        survivor now;
+        auto     p = now.r.subscribe();
+        BOOST_TEST((now.sender({"1"}).kill() == killed(SIGKILL)));
+        std::atomic<bool> over{false};
+        std::thread       steady([&] {
+            while (!over.load())
+            {
+                require(!now.send(2, 10s));
+                std::this_thread::sleep_for(1ms); // so that each is waited for
+            }
+        });
+        bool              told  = false;
+        deadline const    until = 20s;
+        while (!told && !until.passed())
+            told = p.receive(until, how).error() == errc::peer_dead;
+        over.store(true);
+        while (p.receive(detail::at_once))
+        {}
+        steady.join();
+        BOOST_TEST(told);
+        static_cast<void>(survivor::heard(p));
+    }
+}
 
 // They had the same number, one after the other, and nobody has received meanwhile.
 BOOST_AUTO_TEST_CASE(each_of_two_deaths_is_told)

@@ -191,7 +191,8 @@ BOOST_AUTO_TEST_CASE(a_full_pipe_is_waited_for_after_the_others_were_served)
 
 BOOST_AUTO_TEST_CASE(a_sender_waits_with_every_policy_of_waiting)
 {
-    for (wait_policy const& how : {wait_policy::busy(), wait_policy::balanced(), wait_policy::frugal()})
+    for (wait_policy const& how : {wait_policy::busy(), wait_policy::streaming(), wait_policy::balanced(),
+                                   wait_policy::crowded(), wait_policy::frugal()})
     {
         numbers now;
         auto    p      = now.r.subscribe({.capacity = 2});
@@ -381,6 +382,30 @@ BOOST_AUTO_TEST_CASE(receivers_of_one_name_compete)
                           [](auto const& e) { return e.code() == errc::invalid_argument; });
 }
 
+BOOST_AUTO_TEST_CASE(names_of_routers_pipes_and_objects_do_not_meet)
+{
+    segment const         s(create_only, unique_name("names"), pipe_segment());
+    router<std::uint64_t> a(create_only, s, "a");
+    router<std::uint64_t> a_b(create_only, s, "a.b");
+    auto const            one   = a.subscribe(create_only, "b.c");
+    auto const            other = a_b.subscribe(create_only, "c");
+    BOOST_TEST(one.name() == "b.c");
+    BOOST_TEST(other.name() == "c");
+    pool<std::uint64_t> const beside(create_only, s, "a.b.c", {.capacity = 1});
+    std::string const         longest(62, 'x');
+    auto const                is_refused = [](system_error const& e) { return e.code() == errc::name_invalid; };
+    router<std::uint64_t>     r(create_only, s, "r");
+    static_cast<void>(r.subscribe(create_only, longest.substr(1)));
+    BOOST_CHECK_EXCEPTION(static_cast<void>(r.subscribe(create_only, longest)), system_error, is_refused);
+    BOOST_CHECK_EXCEPTION(static_cast<void>(r.subscribe(create_only, "a:b")), system_error, is_refused);
+    BOOST_CHECK_EXCEPTION(static_cast<void>(r.subscribe(create_only, ".b")), system_error, is_refused);
+    BOOST_CHECK_EXCEPTION(router<std::uint64_t>(create_only, s, "a:b"), system_error, is_refused);
+    BOOST_CHECK_EXCEPTION(router<std::uint64_t>(create_only, s, std::string(53, 'y')), system_error, is_refused);
+    router<std::uint64_t> long_one(create_only, s, std::string(52, 'y'));
+    BOOST_TEST(long_one.subscribe().name() == "1");
+    BOOST_CHECK_EXCEPTION(pool<std::uint64_t>(create_only, s, "a:b"), system_error, is_refused);
+}
+
 BOOST_AUTO_TEST_CASE(several_senders_are_served_in_turn)
 {
     numbers now;
@@ -399,6 +424,31 @@ BOOST_AUTO_TEST_CASE(several_senders_are_served_in_turn)
         BOOST_TEST(of_one == from_to(sender * 10, sender * 10 + 4));
     }
     BOOST_TEST(p.info().senders >= 1u);
+}
+
+// Those that have sent nothing for long are not looked at any more: that takes no turn from the others.
+BOOST_AUTO_TEST_CASE(what_is_there_is_found_whichever_senders_have_been_silent_for_long)
+{
+    constexpr std::size_t all_senders = 12;
+    for (std::size_t speaker = 0; speaker != all_senders; ++speaker)
+    {
+        numbers                                    now(256, {.pipes = 8, .ordered_senders = all_senders});
+        auto                                       p = now.r.subscribe();
+        std::vector<ordered_sender<std::uint64_t>> senders;
+        for (std::size_t n = 0; n != all_senders; ++n)
+        {
+            senders.push_back(now.r.make_ordered_sender());
+            BOOST_TEST(senders.back().send(now.all.make(n).value(), 1s).value().delivered() == 1u);
+        }
+        BOOST_TEST(now.drain(p).size() == all_senders);
+        for (int n = 0; n != 4080; ++n)
+            BOOST_TEST_REQUIRE((p.try_receive().error() == errc::empty));
+        for (std::uint64_t n = 0; n != 32; ++n)
+        {
+            BOOST_TEST(senders[speaker].send(now.all.make(n).value(), 1s).value().delivered() == 1u);
+            BOOST_TEST(now.drain(p).size() == 1u);
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(an_ordered_sender_keeps_the_order_of_changing_threads)

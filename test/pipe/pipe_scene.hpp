@@ -99,6 +99,15 @@ struct pipe_scene
             BOOST_TEST(all.deaths == 0u);
         else
             BOOST_TEST(all.deaths == (numbers.empty() ? 0u : 1u));
+        drops_are_counted();
+    }
+
+    /// What was sent to the pipe that drops has been received, some of it before, or is counted as dropped.
+    void drops_are_counted(std::size_t received_before = 0)
+    {
+        std::uint64_t const got = 1 + received_before + drain(*drops).values.size(); // one was received at first
+        pipe_info const     now = drops->info();
+        BOOST_TEST(now.sent == got + now.dropped);
     }
 
     /// Nothing is left of the victim, and with the router everything else goes.

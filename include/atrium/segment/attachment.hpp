@@ -65,6 +65,13 @@ public:
     /// Bytes that have memory; offsets read from the segment are compared with it before use.
     [[nodiscard]] std::uint64_t committed() const noexcept;
 
+    /// Whether there is memory at that offset.
+    [[nodiscard]] bool has_memory_at(std::uint64_t offset) const noexcept
+    {
+        // Acquire C1, through whoever has looked at what is committed before.
+        return offset < known_committed_.load(std::memory_order_acquire) || grew_beyond(offset);
+    }
+
     /// First byte behind the fixed areas.
     [[nodiscard]] std::uint64_t data_offset() const noexcept { return data_offset_; }
 
@@ -108,6 +115,8 @@ public:
             return errc::forked;
         return is_read_only() ? make_error_code(errc::read_only) : error_code();
     }
+
+    [[nodiscard]] bool is_usable() const noexcept { return !is_forked() && !is_read_only(); }
 
     /// True in a child that was forked after the segment was attached: nothing of it is here.
     [[nodiscard]] bool is_forked() const noexcept
@@ -193,7 +202,8 @@ public:
 private:
     friend struct attachment_access;
 
-    void look_again(std::chrono::steady_clock::time_point now) noexcept;
+    void               look_again(std::chrono::steady_clock::time_point now) noexcept;
+    [[nodiscard]] bool grew_beyond(std::uint64_t offset) const noexcept;
 
     std::unique_ptr<implementation>   impl_;
     std::byte*                        base_         = nullptr;
@@ -209,6 +219,8 @@ private:
     bool                              flat_              = false;
     std::chrono::nanoseconds          detection_time_    = {};
     std::atomic<std::int64_t>         next_look_{0}; ///< steady clock; this process's own
+
+    mutable std::atomic<std::uint64_t> known_committed_{0}; ///< what was committed at the last look; 0 in flat segments
 };
 
 } // namespace atrium

@@ -105,6 +105,14 @@ struct taken_reference
     std::uint64_t    sequence  = 0; ///< as the sender wrote it, where that was asked for
 };
 
+/// What a sender that takes its own reference writes down of that, so that both are so or neither.
+struct take_note
+{
+    atomic<std::uint64_t>& mark;  ///< gets the mark of the swing that is tried, before it
+    atomic<std::uint64_t>& count; ///< becomes `counted`, before the lane goes on
+    std::uint64_t          counted;
+};
+
 /// What came of a take without waiting.
 enum class take_outcome
 {
@@ -190,7 +198,12 @@ public:
 
     /// Takes the oldest reference, if there is one.
     /// \par Errors  `out_of_memory`, `timed_out`, `corrupted`; the reference stays where it is
-    [[nodiscard]] result<taken_reference> take(held_pools& pools, with_sequence wish = with_sequence::no) const;
+    [[nodiscard]] result<taken_reference> take(held_pools& pools, with_sequence wish = with_sequence::no,
+                                               take_note const* note = nullptr) const;
+
+    /// Whether the take by that swing has happened, of a lane that died before it had written `take_note::count`; its records
+    /// are closed.
+    [[nodiscard]] bool was_taken(std::uint64_t mark) const noexcept;
 
     /// Takes and drops all that is there. What was referred to last becomes pending: no user code runs, and no pool need be
     /// opened.
@@ -225,10 +238,15 @@ private:
 
     [[nodiscard]] std::byte* address_of(std::uint64_t offset) const noexcept;
     [[nodiscard]] bool       look(looked& at, with_sequence wish) const noexcept;
-    [[nodiscard]] bool       take_first(lane_state& lane, looked const& first, local_reference& fresh) const noexcept;
+    [[nodiscard]] bool       take_first(lane_state& lane, looked const& first, local_reference& fresh,
+                                        take_note const* note) const noexcept;
+
+    static void expect(object_pool const& pool, object_id id, std::byte const* pointee) noexcept;
+    void        expect_at(object_pool const& pool, std::uint64_t position) const noexcept;
 
     void begin_push(std::uint64_t position, std::uint64_t sequence) const noexcept;
     void fill(std::uint64_t position, object_id id, std::byte const* pointee) const noexcept;
+    void fill_slot(std::uint64_t position, object_id id, std::byte const* pointee) const noexcept;
 
     friend class ring_recovery;
 

@@ -76,10 +76,10 @@ class sending
 public:
     static constexpr std::size_t most = 64; ///< references
 
-    /// Of the calling thread. The router outlives it.
+    /// Of the calling thread. Router and terms outlive it.
     sending(router_core& through, send_terms const& terms) noexcept;
 
-    /// Of an ordered sender, which is locked meanwhile, and outlives it.
+    /// Of an ordered sender, which is locked meanwhile; that and the terms outlive it.
     sending(sender_core& by, send_terms const& terms) noexcept;
 
     sending(sending const&)            = delete;
@@ -113,7 +113,7 @@ private:
     router_core*                    router_;
     sender_core*                    sender_   = nullptr;
     bool                            has_turn_ = false; // where several threads share the sender
-    send_terms                      terms_;
+    send_terms const&               terms_;
     error_code                      error_;
     std::size_t                     added_ = 0; // references
     std::array<std::uint32_t, most> got_;       // by how many pipes each of them

@@ -124,8 +124,10 @@ inline constexpr unsigned          deaths_shift = 40;
 }
 enum sender_word : std::size_t
 {
-    ring_dropped = 0, ///< references dropped to make room
-    ring_refused = 1, ///< references that found no room
+    ring_dropped   = 0, ///< references dropped to make room
+    ring_refused   = 1, ///< references that found no room
+    ring_dropping  = 2, ///< what `dropped` becomes by the drop that is under way, or was by the last one
+    ring_drop_mark = 3, ///< by which swing that takes what is dropped
 };
 
 /// A death that no receiver has heard of yet.

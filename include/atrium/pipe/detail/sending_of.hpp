@@ -58,7 +58,8 @@ template <class T, class By>
 [[nodiscard]] result<delivery> send_some(By& by, std::span<shared_ptr<T>> objects, deadline until,
                                          wait_policy const& how)
 {
-    sending now(by, {until, how, &give_back_to<T>, objects.data()});
+    send_terms const terms{until, how, &give_back_to<T>, objects.data()};
+    sending          now(by, terms);
     if (now.error())
         return now.error();
     for (shared_ptr<T>& object : objects)
