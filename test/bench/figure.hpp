@@ -41,6 +41,7 @@ struct figure
     better                 good  = better::lower; ///< Decides how the ratio is taken.
     int                    cores = 1;             ///< Cores it needs; fewer, and it is skipped.
     std::function<probe()> prepare{};             ///< Sets up what the rounds need, once, before the first.
+    bool                   of_peer = false;       ///< Taken by another program, and only if --peers asks for it.
 };
 
 /// Adds figures to the program; a constant of this type stands at the end of each file that measures.

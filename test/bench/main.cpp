@@ -20,8 +20,9 @@ using namespace atrium::bench;
 
 struct arguments
 {
-    bool            list = false;
-    bool            help = false;
+    bool            list  = false;
+    bool            help  = false;
+    bool            peers = false;
     std::string     filter{};
     std::string     json{};
     measure_options options{};
@@ -35,11 +36,12 @@ arguments parse(int argc, char** argv)
     po::options_description description(
         "atrium_bench measures the machine's limits, and atrium beside them.\n\nOptions");
     auto const number = [](auto& into, char const* shown) { return po::value(&into)->value_name(shown); };
-    description.add_options()                                                                       //
-        ("help,h", po::bool_switch(&parsed.help), "show this, and end")                             //
-        ("list,l", po::bool_switch(&parsed.list), "name the figures, and end")                      //
-        ("filter,f", number(parsed.filter, "REGEX"), "only figures with REGEX found in their name") //
-        ("json,j", number(parsed.json, "FILE"), "also write the results to FILE")                   //
+    description.add_options()                                                                         //
+        ("help,h", po::bool_switch(&parsed.help), "show this, and end")                               //
+        ("list,l", po::bool_switch(&parsed.list), "name the figures, and end")                        //
+        ("peers,p", po::bool_switch(&parsed.peers), "also other libraries: see test/bench/peers.cpp") //
+        ("filter,f", number(parsed.filter, "REGEX"), "only figures with REGEX found in their name")   //
+        ("json,j", number(parsed.json, "FILE"), "also write the results to FILE")                     //
         ("rounds,r", number(parsed.options.rounds, "N")->default_value(parsed.options.rounds),
          "rounds of a figure and of its baseline, in turn") //
         ("seconds,s", number(seconds, "S")->default_value(seconds), "time for all rounds of a figure and its baseline");
@@ -57,12 +59,12 @@ arguments parse(int argc, char** argv)
     return parsed;
 }
 
-std::vector<figure const*> chosen(std::string const& filter)
+std::vector<figure const*> chosen(arguments const& parsed)
 {
-    boost::regex const         pattern(filter);
+    boost::regex const         pattern(parsed.filter);
     std::vector<figure const*> figures;
     for (auto const& f : all_figures())
-        if (boost::regex_search(f.name, pattern))
+        if ((parsed.peers || !f.of_peer) && boost::regex_search(f.name, pattern))
             figures.push_back(&f);
     return figures;
 }
@@ -115,7 +117,7 @@ int main(int argc, char** argv)
         auto const parsed = parse(argc, argv);
         if (parsed.help)
             return 0;
-        auto const figures = chosen(parsed.filter);
+        auto const figures = chosen(parsed);
         if (figures.empty())
             throw po::error("no figure's name contains " + parsed.filter);
         status_of_failure = 1;

@@ -50,6 +50,12 @@ struct terms
     std::size_t objects   = 4096;
 };
 
+/// A processor for each of two; else there are more of us than processors.
+wait_policy policy_of(terms const& how)
+{
+    return how.receivers == 1 ? wait_policy::streaming() : wait_policy::crowded();
+}
+
 /// Reads all that comes until the router is closed; the acknowledgements count what was read.
 template <std::size_t Bytes>
 void consume(std::string const& name, terms const& how, std::atomic<std::uint64_t>& done, line const& ready)
@@ -59,21 +65,28 @@ void consume(std::string const& name, terms const& how, std::atomic<std::uint64_
     router<object<Bytes>> frames(open_only, in, "frames");
     auto                  pipe   = frames.subscribe({.capacity = how.capacity});
     auto const            until  = far_ahead();
-    auto const            policy = how.receivers == 1 ? wait_policy::busy() : wait_policy::balanced();
+    auto const            policy = policy_of(how);
     ready.childs().say();
-    std::uint64_t                               count = 0;
     std::array<shared_ptr<object<Bytes>>, most> batch;
-    for (;;)
+    auto const                                  receive = [&]() -> std::size_t { // 0: closed
+        if (how.batch != 1)
+        {
+                                             auto const got = pipe.receive(std::span(batch).first(how.batch), until, policy);
+                                             return got ? *got : 0;
+        }
+        auto got = pipe.receive(until, policy);
+        if (got)
+            batch[0] = std::move(*got);
+        return got ? 1 : 0;
+    };
+    for (std::uint64_t count = 0; std::size_t const got = receive();)
     {
-        auto const got = pipe.receive(std::span(batch).first(how.batch), until, policy);
-        if (!got)
-            return; // closed
-        for (std::size_t n = 0; n != *got; ++n)
+        for (std::size_t n = 0; n != got; ++n)
         {
             used(read(*batch[n]));
             batch[n].reset();
         }
-        count += *got;
+        count += got;
         done.store(count, std::memory_order_release); // S1, pairs with the acquire S1 of the sender
     }
 }
@@ -112,7 +125,7 @@ template <std::size_t Bytes> round stream(nanoseconds budget, terms const& how)
                 return std::move(*made);
         }
     };
-    auto const policy = how.receivers == 1 ? wait_policy::busy() : wait_policy::balanced();
+    auto const policy = policy_of(how);
     auto       taken  = time_batches(
                budget,
                [&](std::uint64_t n) {
@@ -124,7 +137,10 @@ template <std::size_t Bytes> round stream(nanoseconds budget, terms const& how)
                     batch[m] = one();
                     batch[m]->words.fill(n);
                 }
-                frames.send(std::span(batch).first(now), until, policy).value();
+                if (how.batch == 1)
+                    frames.send(std::move(batch[0]), until, policy).value();
+                else
+                    frames.send(std::span(batch).first(now), until, policy).value();
                 n -= now;
                 sent += now;
             }
@@ -168,6 +184,8 @@ registered const here{
                       {.receivers = 4}),
     stream_figure<64>("pipe.one_to_four_64B_batches", "the same in batches of 32; at least 2.5", "", "M/s", 1e3,
                       {.batch = most, .receivers = 4}),
+    stream_figure<1 << 20>("pipe.stream_1MiB", "the same of 1 MiB, one by one, as filled and read; at most 1.11",
+                           "limit.spsc_ring_1MiB_in_place", "GB/s", 1 << 20, {.capacity = 8, .objects = 16}),
 };
 
 } // namespace
