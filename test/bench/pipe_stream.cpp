@@ -6,6 +6,7 @@
 #include "figure.hpp"
 #include "process.hpp"
 #include "segment_name.hpp"
+#include "words.hpp"
 
 #include <algorithm>
 #include <array>
@@ -32,14 +33,6 @@ constexpr std::size_t most = 32; // in a batch
 deadline far_ahead()
 {
     return std::chrono::seconds(1000);
-}
-
-template <std::size_t Bytes> std::uint64_t read(object<Bytes> const& o)
-{
-    std::uint64_t sum = 0;
-    for (std::uint64_t const word : o.words)
-        sum += word;
-    return sum;
 }
 
 struct terms
@@ -83,7 +76,7 @@ void consume(std::string const& name, terms const& how, std::atomic<std::uint64_
     {
         for (std::size_t n = 0; n != got; ++n)
         {
-            used(read(*batch[n]));
+            used(sum_of(std::span(std::as_const(batch[n]->words))));
             batch[n].reset();
         }
         count += got;
@@ -135,7 +128,7 @@ template <std::size_t Bytes> round stream(nanoseconds budget, terms const& how)
                 for (std::size_t m = 0; m != now; ++m)
                 {
                     batch[m] = one();
-                    batch[m]->words.fill(n);
+                    fill_words(std::span(batch[m]->words), n);
                 }
                 if (how.batch == 1)
                     frames.send(std::move(batch[0]), until, policy).value();

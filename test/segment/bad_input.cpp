@@ -219,12 +219,8 @@ BOOST_AUTO_TEST_CASE(a_part_without_its_area_or_the_areas_of_others_is_corrupted
     auto const name  = unique_name("areas");
     auto const whole = bytes_of_a_segment(unique_name("model"), small());
     auto const with  = [&](auto change) {
-        auto                     bytes = whole;
-        detail::segment_identity identity;
-        std::memcpy(&identity, bytes.data(), sizeof(identity));
-        change(identity);
-        std::memcpy(bytes.data(), &identity, sizeof(identity));
-        fix_checksum(bytes);
+        auto bytes = whole;
+        change_identity(bytes, change);
         forged_file const file(name, bytes);
         return opening_all_ways(name);
     };

@@ -61,23 +61,26 @@ inline std::vector<std::byte> bytes_of_a_segment(std::string const& name, segmen
     return bytes;
 }
 
-/// Makes the checksum fit what the identity says now.
-inline void fix_checksum(std::span<std::byte> header)
+/// Changes the identity, and lets the checksum fit.
+template <class Change> void change_identity(std::span<std::byte> header, Change change)
 {
     detail::segment_identity identity;
     std::memcpy(&identity, header.data(), sizeof(identity));
+    change(identity);
     identity.crc = detail::checksum(identity);
     std::memcpy(header.data(), &identity, sizeof(identity));
 }
 
-/// Changes one field of the identity, and lets the checksum fit.
+/// Makes the checksum fit what the identity says now.
+inline void fix_checksum(std::span<std::byte> header)
+{
+    change_identity(header, [](detail::segment_identity const&) {});
+}
+
+/// Changes one field of the identity.
 template <class Field> void set_field(std::span<std::byte> header, Field detail::segment_identity::*field, Field value)
 {
-    detail::segment_identity identity;
-    std::memcpy(&identity, header.data(), sizeof(identity));
-    identity.*field = value;
-    identity.crc    = detail::checksum(identity);
-    std::memcpy(header.data(), &identity, sizeof(identity));
+    change_identity(header, [&](detail::segment_identity& identity) { identity.*field = value; });
 }
 
 } // namespace atrium::test
