@@ -15,8 +15,14 @@ namespace atrium {
 
 namespace {
 
-constexpr std::uint64_t sleeps_bit = 1;
-constexpr std::uint64_t one_ring   = 2;
+constexpr std::uint64_t all_flags = 3;
+constexpr std::uint64_t one_ring  = 4;
+
+// Raised by those who sleep with that ticket.
+constexpr std::uint64_t flag_of(doorbell::ticket seen) noexcept
+{
+    return seen % 2 == 0 ? 1 : 2;
+}
 
 using clock = std::chrono::steady_clock;
 
@@ -31,12 +37,18 @@ void doorbell::ring() noexcept
     // Release B1, pairs with the acquires B1 in look() and rung_since(): what the ring tells of is visible.
     std::uint64_t const before = word_.fetch_add(one_ring, std::memory_order_release);
     ATRIUM_CRASH_POINT("doorbell.ring.counted");
-    if ((before & sleeps_bit) == 0)
+    if ((before & all_flags) == 0)
         return;
-    // The flag goes before the wake: one who sets it after this sleeps with the new count, or is woken for nothing.
-    word_.fetch_and(~sleeps_bit, std::memory_order_relaxed);
-    ATRIUM_CRASH_POINT("doorbell.ring.before_wake");
     os::futex_wake(detail::low_half(word_), INT_MAX);
+    ATRIUM_CRASH_POINT("doorbell.ring.woken");
+    // Only now: were this process stopped before, the next to ring would find the flag. While the count is the same, nobody
+    // can have raised it since, for those who look now have the other one; later than that it stays to the next.
+    std::uint64_t const flag = flag_of(before / one_ring);
+    std::uint64_t       word = word_.load(std::memory_order_relaxed);
+    while (word / one_ring == before / one_ring + 1 && (word & flag) != 0 &&
+           !word_.compare_exchange_weak(word, word & ~flag, std::memory_order_relaxed))
+    {}
+    ATRIUM_CRASH_POINT("doorbell.ring.flag_taken_down");
 }
 
 bool doorbell::rung_since(ticket seen) const noexcept
@@ -67,9 +79,9 @@ result<> doorbell::wait(ticket seen, deadline until, doorbell_wait const& how) n
     {
         if (how.peer && in->ask(how.peer) == liveness::dead && !rung_since(seen))
             return errc::peer_dead;
+        in->tend_if_due(clock::now()); // also where it waits in short pieces
         if (until.passed())
             return errc::timed_out;
-        in->tend_if_due(clock::now());
     }
     return {};
 }
@@ -97,17 +109,16 @@ error_code doorbell::sleep(attachment& in, ticket seen, deadline until, particip
                 return rung_since(seen) ? error_code() : make_error_code(errc::peer_dead);
         }
         std::uint64_t word = word_.load(std::memory_order_acquire); // B1
-        if (word >> 1 != seen)
+        if (word / one_ring != seen)
             return {};
         if (over)
             return errc::timed_out;
         ATRIUM_CRASH_POINT("doorbell.wait.before_flag");
-        if ((word & sleeps_bit) == 0 &&
-            !word_.compare_exchange_weak(word, word | sleeps_bit, std::memory_order_relaxed))
+        std::uint64_t const raised = word | flag_of(seen);
+        if (word != raised && !word_.compare_exchange_weak(word, raised, std::memory_order_relaxed))
             continue;
         ATRIUM_CRASH_POINT("doorbell.wait.before_sleep");
-        if (os::futex_wait(detail::low_half(word_), static_cast<std::uint32_t>(word | sleeps_bit),
-                           until.earlier(ask_after)) &&
+        if (os::futex_wait(detail::low_half(word_), static_cast<std::uint32_t>(raised), until.earlier(ask_after)) &&
             rung_since(seen))
             return {};
         ATRIUM_CRASH_POINT("doorbell.wait.woken");

@@ -23,6 +23,28 @@ struct spin_against
     bool probes = true;  ///< Now and then the full length is spun, where that has not paid lately.
 };
 
+/// How long who waits spins, at most; 0: not at all.
+/// \param pays  as for spin()
+[[nodiscard]] inline std::chrono::nanoseconds spin_length(wait_policy const& policy, spin_against const& peer,
+                                                          atomic<std::uint32_t> const& pays) noexcept
+{
+    if (!policy.sleeps)
+        return std::chrono::hours(1);
+    if (peer.beside)
+        return {};
+    if (policy.adaptive)
+    {
+        auto const lately = std::chrono::nanoseconds(pays.load(std::memory_order_relaxed));
+        // Twice what it took lately. Where sleeping was better, still the full length at times: two sides that have
+        // both gone to sleep answer late, and would never find out that they need not.
+        if (lately.count() != 0 && lately * 2 <= policy.spin)
+            return lately * 2;
+        if (lately.count() != 0 && !peer.probes)
+            return {};
+    }
+    return policy.spin;
+}
+
 /// Spins, then yields, as the policy says, until `ready()`.
 /// \param pays  Nanoseconds after which spinning paid lately, 0: not known. Only advice: any value is right.
 /// \returns what `ready()` said last
@@ -30,22 +52,8 @@ template <class Ready>
 [[nodiscard]] bool spin(Ready const& ready, deadline until, wait_policy const& policy, spin_against const& peer,
                         atomic<std::uint32_t>& pays) noexcept
 {
-    using clock                      = std::chrono::steady_clock;
-    std::chrono::nanoseconds longest = policy.spin;
-    if (!policy.sleeps)
-        longest = std::chrono::hours(1);
-    else if (peer.beside)
-        longest = {};
-    else if (policy.adaptive)
-    {
-        auto const lately = std::chrono::nanoseconds(pays.load(std::memory_order_relaxed));
-        // Twice what it took lately. Where sleeping was better, still the full length at times: two sides that have
-        // both gone to sleep answer late, and would never find out that they need not.
-        if (lately.count() != 0 && lately * 2 <= policy.spin)
-            longest = lately * 2;
-        else if (lately.count() != 0 && !peer.probes)
-            longest = {};
-    }
+    using clock        = std::chrono::steady_clock;
+    auto const longest = spin_length(policy, peer, pays);
     if (longest.count() <= 0 && policy.yields == 0)
         return false;
 

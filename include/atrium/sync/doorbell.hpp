@@ -49,7 +49,7 @@ public:
     [[nodiscard]] ticket look() const noexcept
     {
         // Acquire B1, pairs with the release B1 in ring().
-        return word_.load(std::memory_order_acquire) >> 1;
+        return word_.load(std::memory_order_acquire) >> 2;
     }
 
     /// Ends the waits of all who looked before.
@@ -69,7 +69,7 @@ private:
     bool                     spin(ticket seen, deadline until, wait_policy const& policy) noexcept;
     [[nodiscard]] error_code sleep(attachment& in, ticket seen, deadline until, participant_id peer) noexcept;
 
-    atomic<std::uint64_t> word_{0};        ///< bit 0: somebody sleeps; above it: how often it was rung
+    atomic<std::uint64_t> word_{0};        ///< bits 0, 1: somebody sleeps; above them: how often it was rung
     atomic<std::uint32_t> processor_{~0u}; ///< where the last one to ring ran
     atomic<std::uint32_t> spin_pays_{0};   ///< nanoseconds after which a ring came lately, 0: not known
 };
