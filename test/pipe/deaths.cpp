@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(a_death_is_told_also_where_something_comes_in_time_again_an
     for (wait_policy const& how : {wait_policy::busy(), wait_policy::streaming(), wait_policy::balanced()})
     {
         survivor now;
-        auto     p = now.r.subscribe();
+        auto     p = now.r.subscribe({.capacity = 16}); // fewer than there are items
         BOOST_TEST((now.sender({"1"}).kill() == killed(SIGKILL)));
         std::atomic<bool> over{false};
         std::thread       steady([&] {

@@ -55,7 +55,7 @@ ATRIUM_TEST_ROLE(quiet_handler)
     forbid_system_calls();
     good = hand_over(all, r, p, until) && good;
     if (arguments.at(1) == "and sleeps")
-        static_cast<void>(p.receive(1ms, wait_policy::frugal()));
+        static_cast<void>(p.receive(20s, wait_policy::frugal()));
     ::_exit(good ? 0 : 1); // leaving does make system calls: those who come after clean up
 }
 
