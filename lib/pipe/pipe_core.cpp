@@ -10,6 +10,7 @@
 #include <atomic>
 #include <bit>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 namespace atrium::detail {
@@ -319,7 +320,6 @@ error_code pipe_core::take(taken_reference& taken, deadline until, wait_policy c
 
 error_code pipe_core::wait_and_take(taken_reference& taken, deadline until, wait_policy const& how)
 {
-    slot_.spins.fetch_add(1, relaxed);
     unsigned   polls = 0;
     auto const ready = [&] {
         for (source const& from : sources_)
@@ -329,13 +329,16 @@ error_code pipe_core::wait_and_take(taken_reference& taken, deadline until, wait
         }
         return ++polls % polls_between_looks == 0 && (has_new_sources() || has_ended());
     };
-    for (;;)
+    for (bool is_first = true;; is_first = false)
     {
         auto const now = clock::now();
         view_.in().tend_if_due(now); // also where something comes in time again and again
-        auto const turn = until.earlier(now + view_.in().detection_time());
-        bool const over = now >= until.time();
-        bool const came = spin(ready, turn, how, {.beside = is_beside(), .probes = rounds_++ % 16 == 0}, spin_pays_);
+        auto const         turn = until.earlier(now + view_.in().detection_time());
+        bool const         over = now >= until.time();
+        spin_against const peer{.beside = is_beside(), .probes = rounds_++ % 16 == 0};
+        if (is_first && spin_length(how, peer, spin_pays_).count() > 0)
+            slot_.spins.fetch_add(1, relaxed);
+        bool const came = spin(ready, turn, how, peer, spin_pays_);
         if (how.sleeps && !over && (!came || !is_joined_))
             sleep(until);
         error_code const error = try_take(taken, true);
@@ -354,8 +357,10 @@ void pipe_core::sleep(deadline until) noexcept
         idle_since_ = now;
     else if (now - idle_since_ >= view_.in().detection_time() && !pools_.empty() && is_heap_free(view_.in()))
         pools_.release(); // nothing has come for a while: the pools may go, which needs the heap
-    auto const seen = slot_.bell.look();
-    slot_.waiting.store(1, relaxed);
+    auto const    seen = slot_.bell.look();
+    std::uint64_t said = slot_.waiting.load(relaxed);
+    while (said < waiting_with(seen) && !slot_.waiting.compare_exchange_weak(said, waiting_with(seen), relaxed))
+    {} // who looked later sleeps with a later ticket, which is not to be forgotten with this one
     ATRIUM_CRASH_POINT("pipe.receive.waits");
     // Full barrier W1, pairs with the one in tell().
     os::full_barrier();
@@ -368,28 +373,37 @@ void pipe_core::sleep(deadline until) noexcept
 
 // ---- history -------------------------------------------------------------------------------------------------------
 
-void pipe_core::join(std::uint64_t most, deadline until)
+error_code pipe_core::join(std::uint64_t most, deadline until)
 {
+    error_code error;
     pools_.wait_until(until);
-    for (std::uint64_t sender = 0; most != 0 && sender < view_.shape().senders(); ++sender)
-        copy_history(sender, most);
+    try
+    {
+        for (std::uint64_t sender = 0; most != 0 && sender < view_.shape().senders() && !error; ++sender)
+            error = copy_history(sender, most);
+    }
+    catch (std::exception const&) // no memory here
+    {
+        error = errc::out_of_memory;
+    }
     pools_.wait_until(at_once);
     is_joined_ = true;
-    slot_.joining.store(0, std::memory_order_release); // J1: what is to be skipped is written
+    slot_.joining.store(0, std::memory_order_release); // J1: what is to be skipped is written; also where that failed
     ATRIUM_CRASH_POINT("pipe.joined");
     slot_.bell.ring();
+    return error;
 }
 
 // The pipe was registered before: what is not found in the history comes through the ring.
-void pipe_core::copy_history(std::uint64_t sender, std::uint64_t most)
+error_code pipe_core::copy_history(std::uint64_t sender, std::uint64_t most)
 {
     sender_block const* const block = view_.sender(sender);
     std::uint64_t const       link  = block == nullptr ? 0 : block->history.load(std::memory_order_acquire); // L1
     if (link == 0)
-        return;
+        return {};
     auto const ring = reference_ring::attach(view_.in(), link);
     if (!ring)
-        return;
+        return ring.error();
     std::uint64_t const tail     = ring->tail();
     std::uint64_t       position = std::max(ring->head(), tail - std::min(tail, most));
     std::size_t const   before   = history_.size();
@@ -403,12 +417,12 @@ void pipe_core::copy_history(std::uint64_t sender, std::uint64_t most)
             until = copy->sequence;
             continue;
         }
+        if (copy.error() != errc::expired)
+            return copy.error();
         // It has gone meanwhile, since newer ones have come, which are in the pipe: what is older is not among the newest
         // any more.
         forget_history_from(before, 0);
         until = 0;
-        if (copy.error() != errc::expired)
-            break;
     }
     // What is in the pipe comes from there. Where there is nothing yet, what comes up to the last copy is to be skipped.
     if (auto const first = first_in_pipe(sender))
@@ -418,6 +432,7 @@ void pipe_core::copy_history(std::uint64_t sender, std::uint64_t most)
     }
     lanes_.lane(sender).history_until.store(until, relaxed);
     ATRIUM_CRASH_POINT("pipe.history_until");
+    return {};
 }
 
 // Drops copies that were made of what has that sequence, or a later one; the first `before` are another sender's.

@@ -62,8 +62,10 @@ public:
     [[nodiscard]] pipe_slot&                          slot() const noexcept { return slot_; }
     [[nodiscard]] std::string const&                  name() const noexcept { return pipe_->name; }
 
-    /// Copies what senders keep for late joiners, `most` of each, and lets other receivers in. The pipe is open.
-    void join(std::uint64_t most, deadline until);
+    /// Copies what senders keep for late joiners, `most` of each, and lets other receivers in, whatever comes of it. The
+    /// pipe is open.
+    /// \par Errors  `timed_out`, `out_of_memory`, `too_many_references`, `corrupted`
+    [[nodiscard]] error_code join(std::uint64_t most, deadline until);
 
     /// The next reference, if there is one.
     /// \par Errors  `empty`, `closed`, `peer_dead`, `forked`; `out_of_memory`, `timed_out`, `corrupted`
@@ -106,7 +108,7 @@ private:
     [[nodiscard]] bool        is_beside() const noexcept;
     void                      sleep(deadline until) noexcept;
     [[nodiscard]] bool        find_untold_ring() const noexcept;
-    void                      copy_history(std::uint64_t sender, std::uint64_t most);
+    [[nodiscard]] error_code  copy_history(std::uint64_t sender, std::uint64_t most);
     void                      forget_history_from(std::size_t before, std::uint64_t sequence) noexcept;
     [[nodiscard]] std::optional<std::uint64_t> first_in_pipe(std::uint64_t sender) const noexcept;
 
@@ -129,6 +131,9 @@ private:
 
 /// Makes a place that this process is closing free again: what is left in it is dropped. Also for somebody who died at it.
 void finish_closing(router_view const& router, std::uint64_t number) noexcept;
+
+/// Senders find the pipe from now on, whose name is live: what `claimed` says is still so, or somebody else has done it.
+void open_place(router_view const& router, pipe_slot& slot, std::uint64_t claimed, std::uint64_t generation) noexcept;
 
 /// The pipe of that generation comes to its end, unless it has or somebody is at it.
 void close_place(router_view const& router, std::uint64_t number, std::uint64_t generation) noexcept;

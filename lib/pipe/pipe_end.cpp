@@ -72,13 +72,12 @@ bool has_entry(router_view const& router, pipe_slot const& slot) noexcept
 // Whoever claimed the place is gone. If others have the pipe by its name already, it is opened for them.
 void finish_claim(router_view const& router, pipe_slot& slot, std::uint64_t word) noexcept
 {
-    auto const next = has_entry(router, slot) ? slot_state::open : slot_state::free;
-    slot.state.compare_exchange_strong(word, slot_word(next, slot.generation.load(relaxed)), std::memory_order_acq_rel,
+    std::uint64_t const generation = slot.generation.load(relaxed);
+    if (has_entry(router, slot))
+        return open_place(router, slot, word, generation);
+    slot.state.compare_exchange_strong(word, slot_word(slot_state::free, generation), std::memory_order_acq_rel,
                                        relaxed); // C2
-    ATRIUM_CRASH_POINT("pipe.tidy.claim_finished");
-    router.note_change(); // C1, as whoever opens a pipe
-    if (next == slot_state::open && router.header().closed.load(relaxed) != 0)
-        shut_pipe(router, slot, slot.generation.load(relaxed));
+    ATRIUM_CRASH_POINT("pipe.tidy.claim_freed");
 }
 
 void tidy(router_view const& router, std::uint64_t number) noexcept
@@ -125,6 +124,16 @@ void finish_closing(router_view const& router, std::uint64_t number) noexcept
     slot.state.store(slot_word(slot_state::free, generation + 1), std::memory_order_release); // C2
     ATRIUM_CRASH_POINT("pipe.closed");
     router.note_change(); // for the rings
+}
+
+void open_place(router_view const& router, pipe_slot& slot, std::uint64_t claimed, std::uint64_t generation) noexcept
+{
+    slot.state.compare_exchange_strong(claimed, slot_word(slot_state::open, generation), std::memory_order_acq_rel,
+                                       relaxed); // C2
+    ATRIUM_CRASH_POINT("pipe.opened");
+    router.note_change(); // C1: and then looks at the history; or at whether the router is closed
+    if (router.header().closed.load(relaxed) != 0)
+        shut_pipe(router, slot, generation);
 }
 
 void close_place(router_view const& router, std::uint64_t number, std::uint64_t generation) noexcept

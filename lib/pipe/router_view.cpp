@@ -18,6 +18,16 @@ bool can_be_at(attachment const& in, std::uint64_t offset, std::uint64_t bytes) 
     return offset % 64 == 0 && offset >= in.data_offset() && offset <= end && bytes <= end - offset;
 }
 
+// Who waits is awake: nobody need ring for it any more. Only after the ring, so that others ring if this process is stopped
+// before; who waits again by now has said so with a later ticket.
+void forget_waiting(atomic<std::uint64_t>& waiting, std::uint64_t said) noexcept
+{
+    if (said == 0)
+        return;
+    waiting.compare_exchange_strong(said, 0, std::memory_order_release, relaxed); // not before the ring
+    ATRIUM_CRASH_POINT("pipe.waiting_forgotten");
+}
+
 } // namespace
 
 void lane_table::format(std::byte* at, std::uint64_t senders) noexcept
@@ -164,9 +174,10 @@ void router_view::note_change() const noexcept
 
 void router_view::wake_receivers(pipe_slot& slot) noexcept
 {
-    slot.waiting.store(0, relaxed);
-    ATRIUM_CRASH_POINT("pipe.receivers.before_ring");
+    std::uint64_t const said = slot.waiting.load(relaxed);
     slot.bell.ring();
+    ATRIUM_CRASH_POINT("pipe.receivers.rung");
+    forget_waiting(slot.waiting, said);
 }
 
 void router_view::wake_senders(lane_table const& lanes, std::uint64_t generation) const noexcept
@@ -184,9 +195,11 @@ void router_view::wake_senders(lane_table const& lanes, std::uint64_t generation
 
 void router_view::wake_waiting_sender(reference_ring const& ring, std::uint64_t number) const noexcept
 {
-    ring.header().rare[ring_sender_waits].store(0, relaxed);
-    ATRIUM_CRASH_POINT("pipe.sender.before_ring");
+    auto&               waiting = ring.header().rare[ring_sender_waits];
+    std::uint64_t const said    = waiting.load(relaxed);
     ring_bell_of(number);
+    ATRIUM_CRASH_POINT("pipe.sender.rung");
+    forget_waiting(waiting, said);
 }
 
 void router_view::ring_bell_of(std::uint64_t number) const noexcept

@@ -267,22 +267,23 @@ error_code sender_core::make_history(deadline until)
     return {};
 }
 
-void sender_core::keep_history(local_reference const& reference, std::byte const* pointee, std::uint64_t sequence)
+error_code sender_core::keep_history(local_reference const& reference, std::byte const* pointee, std::uint64_t sequence)
 {
-    if (!history_)
-        return;
     while (history_.tail() - history_.head() >= view_.shape().history)
     {
         auto const oldest = history_.take(pools_);
-        if (!oldest || oldest->reference == nullptr)
-            return; // no memory to take it with
+        if (!oldest)
+            return oldest.error();
+        if (oldest->reference == nullptr)
+            return errc::corrupted; // nobody else takes from it
         drop_use(*oldest->reference);
     }
-    // More references than can be counted: late joiners miss it.
-    static_cast<void>(history_.push_copy(reference, pointee, sequence));
+    if (error_code const error = history_.push_copy(reference, pointee, sequence))
+        return error;
     // Full barrier C1, pairs with the one in note_change(): who joins finds this in the history, or this sender finds the
     // pipe.
     os::full_barrier();
+    return {};
 }
 
 } // namespace atrium::detail

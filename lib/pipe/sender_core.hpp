@@ -88,7 +88,9 @@ public:
     [[nodiscard]] error_code drop_oldest(target& to);
 
     /// Keeps one more reference for late joiners, and one less where there are enough.
-    void keep_history(local_reference const& reference, std::byte const* pointee, std::uint64_t sequence);
+    /// \par Errors  as `reference_ring::take` and `push_copy`: late joiners miss it
+    [[nodiscard]] error_code keep_history(local_reference const& reference, std::byte const* pointee,
+                                          std::uint64_t sequence);
 
     /// The next reference's number.
     [[nodiscard]] std::uint64_t next_sequence() noexcept;

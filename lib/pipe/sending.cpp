@@ -273,9 +273,11 @@ error_code sending::nobody() const noexcept
 result<delivery> sending::finish() noexcept
 {
     tell();
-    if (added_ != 0 && delivery_.delivered() + delivery_.refused() == 0)
-        return nobody();
-    return delivery_;
+    if (delivery_.delivered() + delivery_.refused() != 0)
+        return delivery_;
+    if (error_)
+        return error_;
+    return added_ != 0 ? result<delivery>(nobody()) : delivery_;
 }
 
 error_code check(router_core const& through, local_reference const* reference) noexcept
@@ -291,17 +293,16 @@ error_code check(sender_core const& by, local_reference const* reference) noexce
 std::size_t sending::add(local_reference*& reference, std::byte const* pointee, bool may_move) noexcept
 {
     BOOST_ASSERT(added_ < most);
+    if (error_)
+        return 0;
     got_[added_] = 0;
     item one{reference, pointee, sender_->next_sequence(), got_[added_]};
     ++added_;
     if (router_->view().shape().history != 0)
     {
-        try
-        {
-            sender_->keep_history(*reference, pointee, one.sequence);
-        }
-        catch (std::exception const&)
-        {} // no memory to hold a pool with: late joiners miss what would have had to go
+        error_ = keep_history(one);
+        if (error_)
+            return 0; // nobody gets what late joiners would miss
         refresh_if_changed();
     }
     auto&       targets = sender_->targets();
@@ -314,6 +315,18 @@ std::size_t sending::add(local_reference*& reference, std::byte const* pointee, 
     if (waiting != 0)
         wait_for_room(one);
     return one.got;
+}
+
+error_code sending::keep_history(item const& one) noexcept
+{
+    try
+    {
+        return sender_->keep_history(*one.reference, one.pointee, one.sequence);
+    }
+    catch (std::exception const&) // no memory here
+    {
+        return errc::out_of_memory;
+    }
 }
 
 // Pushes where there is room, or may be made; else notes that it has to wait.
@@ -455,7 +468,7 @@ void sending::sleep() noexcept
     for (target& to : sender_->targets())
     {
         if (to.waits)
-            to.ring.header().rare[ring_sender_waits].store(1, relaxed);
+            to.ring.header().rare[ring_sender_waits].store(waiting_with(seen), relaxed);
     }
     ATRIUM_CRASH_POINT("pipe.send.waits");
     // Full barrier W2, pairs with the swing of who takes, and then looks whether a sender waits.

@@ -105,16 +105,11 @@ public:
         is_finished_ = true; // the name's end is the place's from here on
     }
 
-    // Senders find it.
+    // Senders find it; perhaps already, since somebody has opened it by its name.
     void open() noexcept
     {
-        pipe_slot&          slot       = view_.slot(number_);
-        std::uint64_t const generation = slot.generation.load(relaxed);
-        slot.state.store(slot_word(slot_state::open, generation), std::memory_order_release); // C2
-        ATRIUM_CRASH_POINT("pipe.opened");
-        view_.note_change(); // C1: and then looks at the history; or at whether the router is closed
-        if (view_.header().closed.load(relaxed) != 0)
-            shut_pipe(view_, slot, generation);
+        pipe_slot& slot = view_.slot(number_);
+        open_place(view_, slot, slot_word(slot_state::claimed, view_.in().self()), slot.generation.load(relaxed));
     }
 
     [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
@@ -160,16 +155,8 @@ std::shared_ptr<pipe_core> make(std::shared_ptr<router_core> const& router, name
     now.publish(options);
     pipe->is_held = true;
     now.open();
-    try
-    {
-        core->join(options.history, options.patience);
-    }
-    catch (...) // no memory here: others are not held back for it
-    {
-        core->slot().joining.store(0, std::memory_order_release); // J1
-        core->slot().bell.ring();
-        throw;
-    }
+    if (error_code const error = core->join(options.history, options.patience))
+        throw_error(error, described(*router, pipe->name) + ": history");
     return core;
 }
 
@@ -194,6 +181,10 @@ std::shared_ptr<pipe_core> attach(std::shared_ptr<router_core> const& router, na
                       place < router->view().shape().pipes && router->view().lanes_of(router->view().slot(place));
     if (!ours)
         throw_error(errc::corrupted, described(*router, pipe->name));
+    // Whoever makes it may stand still: who has a pipe is sent to.
+    pipe_slot& claimed = router->view().slot(place);
+    if (auto const word = claimed.state.load(std::memory_order_acquire); state_of(word) == slot_state::claimed)
+        open_place(router->view(), claimed, word, pipe->generation);
     return std::make_shared<pipe_core>(std::move(pipe));
 }
 

@@ -18,8 +18,8 @@ struct rates
     std::optional<double> dropped;
 };
 
-/// The rate of a counter. The numbers of a sender that has ended go with its ring, and a pipe that was read while it went,
-/// or that is damaged, has any: what cannot be is not told.
+/// The rate of a counter. A pipe that was read while it went, or that is damaged, has any numbers: what cannot be is not
+/// told.
 /// \param senders  each of which may have been read at a moment between two of its counters
 [[nodiscard]] inline std::optional<double> rate_of(std::uint64_t before, std::uint64_t now, std::uint64_t senders,
                                                    std::chrono::duration<double> passed) noexcept

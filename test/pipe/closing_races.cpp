@@ -66,6 +66,32 @@ private:
 
 BOOST_FIXTURE_TEST_SUITE(pipe_closing_races, leaves_nothing)
 
+// Whoever makes a pipe may stand still when others find its name: they have a pipe that is sent to, and can close it.
+BOOST_AUTO_TEST_CASE(who_opens_a_pipe_that_is_being_made_is_sent_to)
+{
+    for (bool const closes : {false, true})
+    {
+        closing_scene   now;
+        lane_thread     other;
+        interlude const meanwhile("directory.create.live", 1, [&] {
+            other.run([&] {
+                auto q = now.r.subscribe(open_only, "jobs");
+                BOOST_TEST(now.r.send(now.items.make(1u).value(), 1s).value().delivered() == 1u);
+                BOOST_TEST(q.receive(1s).value()->value == 1u);
+                if (closes)
+                    q.close();
+            });
+        });
+        auto            p = now.r.subscribe(create_only, "jobs");
+        BOOST_TEST(meanwhile.was_reached());
+        auto const sent = now.r.send(now.items.make(2u).value(), 1s);
+        BOOST_TEST(sent.has_value() != closes);
+        auto const got = p.receive(1s);
+        BOOST_TEST((closes ? got.error() == errc::closed : (*got)->value == 2u));
+        BOOST_TEST(pipe_problems(now.s) == "");
+    }
+}
+
 // Between any two steps of a send: the first to a pipe, which needs a ring, and a further one. The receiver hears of the
 // end only when it has all that is said to be delivered.
 BOOST_AUTO_TEST_CASE(what_is_said_to_be_delivered_is_received_before_the_end)

@@ -3,6 +3,7 @@
 #include <atrium/pipe/router.hpp>
 
 #include "memory/memory_fixture.hpp"
+#include "memory/race_roles.hpp"
 #include "memory/reference_objects.hpp"
 #include "pipe/pipe_fixture.hpp"
 #include "segment/stopped_answers.hpp"
@@ -74,7 +75,8 @@ ATRIUM_TEST_ROLE(sender_of_own_elements)
 {
     segment const                            s(open_only, arguments.at(0), {.open_timeout = 30s});
     std::vector<std::unique_ptr<pool<item>>> pools;
-    for (unsigned n = 0; n != routers_there * pools_of_each; ++n)
+    auto const routers = arguments.size() == 1 ? routers_there : std::stoul(arguments.at(1));
+    for (unsigned n = 0; n != routers * pools_of_each; ++n)
     {
         pools.push_back(std::make_unique<pool<item>>(create_only, s, numbered("own.", n), pool_options{.capacity = 2}));
         router<item> to(open_only, s, numbered("router.", n / pools_of_each));
@@ -261,6 +263,48 @@ BOOST_AUTO_TEST_CASE(who_stands_still_with_the_heap_keeps_those_only_who_need_me
     holder.resume();
     BOOST_TEST(holder.wait(30s) == exited(0));
     BOOST_TEST(now.r.subscribe().number() != p.number());
+}
+
+// History is not left out silently: who joins is told, and so is who sends where the oldest could not be dropped.
+BOOST_AUTO_TEST_CASE(who_cannot_have_or_keep_a_history_in_time_is_told)
+{
+    deadline_scene now;
+    auto           theirs = std::optional<router<item>>(std::in_place, create_only, now.s, "router.0",
+                                              router_options{.pipes = 2, .history = pools_of_each});
+    auto           first  = std::optional(theirs->subscribe({.capacity = 8}));
+    child          sender = ready_child("sender_of_own_elements", {now.s.name(), "1"});
+    {
+        std::optional<child> holder;
+        interlude const      when_open("pipe.change_noted", 1, [&] { holder = stopped_heap_holder(now.s.name()); });
+        BOOST_CHECK_EXCEPTION(static_cast<void>(theirs->subscribe({.history = 8, .patience = soon})), system_error,
+                              [](auto const& e) { return e.code() == errc::timed_out; });
+        BOOST_REQUIRE(holder.has_value());
+        holder->resume();
+        BOOST_TEST(holder->wait(30s) == exited(0));
+    }
+    {
+        auto late_one = theirs->subscribe({.history = 8});
+        for (unsigned n = 0; n != pools_of_each; ++n)
+            BOOST_TEST(late_one.receive(late).value()->value == n);
+    }
+
+    router<item> ours(create_only, now.s, "ours", {.pipes = 2, .history = 1});
+    auto         listens = ours.subscribe({.capacity = 8});
+    BOOST_TEST(ours.send(first->receive(late).value(), late).value().delivered() == 1u);
+    BOOST_TEST(listens.receive(late).value()->value == 0u);
+    first.reset(); // with the pools that it held
+    listens      = ours.subscribe({.capacity = 8});
+    child holder = stopped_heap_holder(now.s.name());
+    auto  one    = now.items.make(7u).value();
+    answers_in_time(holder, [&] {
+        BOOST_TEST(ours.send(std::move(one), soon).error() == errc::timed_out);
+        BOOST_TEST((one != nullptr));
+    });
+    holder.resume();
+    BOOST_TEST(holder.wait(30s) == exited(0));
+    BOOST_TEST(ours.send(std::move(one), late).value().delivered() == 1u);
+    BOOST_TEST(listens.receive(late).value()->value == 7u);
+    let_end(sender);
 }
 
 // A receiver that has waited for a while gives up the pools that it had for references, which needs the heap.

@@ -32,7 +32,7 @@ struct router_options
     std::size_t pipes           = 64; ///< Receivers at a time, 1 to 65536.
     std::size_t ordered_senders = 16; ///< `ordered_sender`s at a time, 0 to 4096.
     std::size_t history =
-        0; ///< Newest references that each sender keeps for late joiners, also of those sent to nobody; they stay until the router goes.
+        0; ///< Newest references that each sender keeps for late joiners, whoever else got them; they stay until the router goes.
     bool                      keep = false;     ///< Stays when nobody has it open any more.
     std::chrono::milliseconds patience{10'000}; ///< How long to wait for others who make or end it.
 };

@@ -81,8 +81,9 @@ public:
     /// Sends a further reference to every pipe. Waits until the deadline where a full pipe wants that, and those with room
     /// have been served.
     /// \returns who has got it; refusals are no errors
-    /// \par Errors  `no_receivers`, `closed`, `invalid_argument` (null, or of another segment), `forked`; for the first
-    /// reference of a thread: `out_of_memory`, `timed_out`
+    /// \par Errors  `no_receivers` (a router with a history has kept it all the same, for those who come), `closed`,
+    /// `invalid_argument` (null, or of another segment), `forked`; for the first reference of a thread, and where it cannot
+    /// be kept as history: `out_of_memory`, `timed_out`, and nobody gets it
     [[nodiscard]] result<delivery> send(shared_ptr<T> const& object, deadline until, wait_policy const& how = {})
     {
         return detail::send_copy(*core_, object, until, how);

@@ -40,8 +40,8 @@ struct pipe_info
     std::uint64_t            dropped   = 0; ///< of those sent: dropped to make room
     std::uint64_t            refused   = 0; ///< found no room
     std::chrono::nanoseconds oldest{0};     ///< how long the oldest has waited; to a few milliseconds
-    std::uint64_t            spins  = 0;    ///< waits for something to receive that began to spin
-    std::uint64_t            sleeps = 0;    ///< of these: that slept
+    std::uint64_t            spins = 0;     ///< waits for something to receive that began to spin
+    std::uint64_t sleeps = 0; ///< times that a receiver went to sleep; in a long wait, once per detection time
 };
 
 /// One router.

@@ -94,7 +94,8 @@ public:
     std::size_t add(local_reference*& reference, std::byte const* pointee, bool may_move) noexcept;
 
     /// Tells the receivers.
-    /// \par Errors  `no_receivers`, `closed`: there was nobody to hand anything to
+    /// \par Errors  `no_receivers`, `closed`: there was nobody to hand anything to; where nothing else was handed over,
+    /// why one could not be kept for late joiners: that one, and all after it, were not sent
     [[nodiscard]] result<delivery> finish() noexcept;
 
 private:
@@ -102,6 +103,7 @@ private:
 
     void                     begin() noexcept;
     [[nodiscard]] error_code nobody() const noexcept;
+    [[nodiscard]] error_code keep_history(item const& one) noexcept;
     void                     tell(item const* on_its_way = nullptr) noexcept;
     void                     serve(target& to, item& one, bool may_move) noexcept;
     void                     push(target& to, item& one, bool may_move) noexcept;

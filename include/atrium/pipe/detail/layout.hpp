@@ -54,13 +54,19 @@ inline constexpr unsigned slot_state_bits = 3;
     return participant_id::from_word(word >> slot_state_bits);
 }
 
+/// What is said by who sleeps, or is about to, at a bell with that ticket; 0: nobody does.
+[[nodiscard]] constexpr std::uint64_t waiting_with(doorbell::ticket seen) noexcept
+{
+    return seen + 1;
+}
+
 /// The place of a pipe. Stays where it is as long as the router, whoever has it: who comes too late touches a place, never
 /// freed memory.
 struct pipe_slot
 {
     // Looked at by every send; hardly ever written.
     atomic<std::uint64_t> state{0};      ///< slot_word()
-    atomic<std::uint64_t> waiting{0};    ///< 1: a receiver sleeps, or is about to
+    atomic<std::uint64_t> waiting{0};    ///< waiting_with(): a receiver sleeps, or is about to
     atomic<std::uint64_t> generation{0}; ///< which pipe it is; written by who claims or closes
     atomic<std::uint64_t> capacity{0};   ///< of each ring
     atomic<std::uint64_t> when_full{0};  ///< overflow
@@ -73,7 +79,7 @@ struct pipe_slot
     // Written by receivers.
     atomic<std::uint64_t> joining{0}; ///< participant_id::word() of who still copies the history; 0: nobody
     atomic<std::uint64_t> spins{0};   ///< waits that began to spin
-    atomic<std::uint64_t> sleeps{0};  ///< times that one slept
+    atomic<std::uint64_t> sleeps{0};  ///< times that a receiver went to sleep
     std::uint64_t         reserved[5] = {};
 };
 static_assert(std::is_standard_layout_v<pipe_slot> && sizeof(pipe_slot) == 192 && offsetof(pipe_slot, bell) == 64);
@@ -107,7 +113,7 @@ inline constexpr unsigned             link_generation_bits = 24;
 /// The words of a pipe's ring, beside those of every ring.
 enum rare_word : std::size_t
 {
-    ring_sender_waits = 0, ///< 1: the sender waits for room; set by it, taken back by who takes
+    ring_sender_waits = 0, ///< waiting_with(): the sender waits for room; set by it, taken back by who takes
     ring_deaths       = 1, ///< deaths of senders that were noted, shifted; below: which participant's was the last
     ring_death_at     = 2, ///< the position behind what the last of them had pushed
     ring_deaths_told  = 3, ///< how many of them receivers have heard of
