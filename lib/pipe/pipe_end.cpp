@@ -17,7 +17,8 @@ constexpr auto patience = 1s; // for the heap, which somebody stopped may hold
 
 // Drops all that is in the ring. Where a pool cannot be opened, since somebody stands still with the heap, its elements are
 // left to whoever uses it next.
-void drain(reference_ring const& ring, held_pools& pools) noexcept
+// \returns whether nothing is left: this process may need memory for references, which that one keeps from it too
+bool drain(reference_ring const& ring, held_pools& pools) noexcept
 {
     try
     {
@@ -25,25 +26,32 @@ void drain(reference_ring const& ring, held_pools& pools) noexcept
         {
             auto const taken = ring.take(pools);
             if (!taken)
-                return static_cast<void>(ring.give_up_all(pools.until()));
+            {
+                ring.give_up_all(pools.until());
+                return ring.is_empty();
+            }
             if (taken->reference == nullptr)
-                return;
+                return true;
             drop_use(*taken->reference);
         }
     }
     catch (std::exception const&)
-    {} // no memory here: it goes with the ring
+    {
+        return ring.is_empty(); // no memory here
+    }
 }
 
 // The same for all rings of the pipe. Senders that come too late take back what they push.
-void drain(router_view const& router, lane_table const& lanes, std::uint64_t generation) noexcept
+bool drain(router_view const& router, lane_table const& lanes, std::uint64_t generation) noexcept
 {
-    held_pools pools(at_once);
+    bool       is_drained = true;
+    held_pools pools(10ms); // enough for who is at the heap, and goes on
     for (std::uint64_t sender = 0; sender < router.shape().senders(); ++sender)
     {
-        if (reference_ring const ring = router.ring_of(lanes, sender, generation))
-            drain(ring, pools);
+        if (reference_ring const ring = router.ring_of(lanes, sender, generation); ring && !drain(ring, pools))
+            is_drained = false;
     }
+    return is_drained;
 }
 
 // Whether a process is behind that id that may still go on.
@@ -110,14 +118,22 @@ void finish_closing(router_view const& router, std::uint64_t number) noexcept
 {
     pipe_slot&          slot       = router.slot(number);
     std::uint64_t const generation = slot.generation.load(relaxed);
+    bool                is_drained = true;
     router.note_change(); // W1: who pushes without having seen that the pipe is closed is seen below
     if (auto const lanes = router.lanes_of(slot))
     {
         router.wake_senders(lanes, generation);
-        drain(router, lanes, generation);
+        is_drained = drain(router, lanes, generation);
     }
     slot.owner.store(0, relaxed); // the place is no longer that name's, which may be there for longer
     ATRIUM_CRASH_POINT("pipe.closing.name_forgotten");
+    if (!is_drained)
+    {
+        // As a pipe without a name it is ended by whoever looks after the dead next, or looks for a place.
+        slot.state.store(slot_word(slot_state::shut, generation), std::memory_order_release); // C2
+        ATRIUM_CRASH_POINT("pipe.closing.put_off");
+        return owe_ending(router.in());
+    }
     // Release C3, pairs with the acquire C3 of senders that free their rings.
     slot.generation.store(generation + 1, std::memory_order_release);
     ATRIUM_CRASH_POINT("pipe.closing.generation");
@@ -183,7 +199,7 @@ void end_router(attachment& in, std::uint64_t block) noexcept
     auto const drop_all = [&](std::uint64_t offset) {
         if (auto const ring =
                 offset == 0 ? result<reference_ring>(errc::not_found) : reference_ring::attach(in, offset))
-            drain(*ring, pools);
+            static_cast<void>(drain(*ring, pools)); // what is left goes with the ring
     };
     for (std::uint64_t sender = 0; sender < view->shape().senders(); ++sender)
     {

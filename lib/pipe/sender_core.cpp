@@ -77,6 +77,8 @@ void sender_core::end() noexcept
     if (block_ == nullptr)
         return; // never used
     is_used_ = false;
+    if (std::exchange(owes_stale_rings_, false))
+        free_stale_rings();
     targets_.clear(); // the next user of the number may be another process
     pools_.release();
     history_           = {};

@@ -98,6 +98,13 @@ public:
     /// How long spinning for room pays.
     [[nodiscard]] atomic<std::uint32_t>& spin_pays() noexcept { return spin_pays_; }
 
+    /// Something is left in a ring whose pipe is gone: tried again before the next reference, and at the end.
+    void owe_stale_rings() noexcept
+    {
+        owes_stale_rings_ = true;
+        seen_             = ~std::uint64_t{0};
+    }
+
     /// Nobody sends under this number for the moment: the thread ends, or the handle goes.
     void end() noexcept;
 
@@ -126,7 +133,8 @@ private:
     held_pools                   pools_{at_once};
     turns                        turn_;
     atomic<std::uint32_t>        spin_pays_{0};
-    bool                         is_used_ = false; // it says so in its block
+    bool                         is_used_          = false; // it says so in its block
+    bool                         owes_stale_rings_ = false;
 };
 
 } // namespace atrium::detail

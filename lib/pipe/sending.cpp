@@ -113,7 +113,9 @@ void take_back(target& to, told const& by) noexcept
     {} // no memory here
     // It cannot be had back, but nobody gets it.
     by.sum.take_back(to.number, errc::closed, to.tail - std::max(to.ring.head(), first));
-    static_cast<void>(to.ring.give_up_all(at_once));
+    to.ring.give_up_all(at_once);
+    if (!to.ring.is_empty())
+        by.sender.owe_stale_rings(); // no memory to take it with
 }
 
 // After a full barrier W1 behind the pushes.

@@ -174,6 +174,18 @@ public:
         return bears_lap(slot(position).object.load(std::memory_order_acquire), position);
     }
 
+    /// Whether nothing is there, at some moment of the call.
+    [[nodiscard]] bool is_empty() const noexcept
+    {
+        for (;;)
+        {
+            std::uint64_t const first = head();
+            bool const          there = is_filled(first);
+            if (there || head() == first)
+                return !there;
+        }
+    }
+
     /// What the slot says, whether or not the reference is there still.
     [[nodiscard]] object_id object_at(std::uint64_t position) const noexcept
     {
