@@ -62,6 +62,19 @@ private:
     std::shared_future<void> came_ = come_.get_future().share();
 };
 
+// Gives up its pipe when told, and waits where it begins to drop what is in it, and behind that.
+ATRIUM_TEST_ROLE(closer_of_a_pipe)
+{
+    segment const s(open_only, arguments.at(0));
+    router<item>  r(open_only, s, "router");
+    auto          mine = std::optional(r.subscribe({.capacity = 4}));
+    be_ready_until_told();
+    wait_at({{"pipe.closing"}, {"pipe.closing.name_forgotten"}});
+    mine.reset();
+    be_ready_until_told();
+    return 0;
+}
+
 } // namespace
 
 BOOST_FIXTURE_TEST_SUITE(pipe_closing_races, leaves_nothing)
@@ -239,6 +252,27 @@ BOOST_AUTO_TEST_CASE(whoever_closes_has_what_was_delivered_before)
         received += received_until_closed(p).size();
         BOOST_REQUIRE(sending.get() == received);
     }
+}
+
+// By a process that has no free references, and would have to ask the heap for some.
+BOOST_AUTO_TEST_CASE(what_is_left_in_a_pipe_is_dropped_while_another_one_has_the_heap)
+{
+    closing_scene now;
+    child         closer = ready_child("closer_of_a_pipe", {now.s.name()});
+    for (std::uint64_t n = 0; n != 2; ++n)
+        BOOST_TEST(now.r.send(now.items.make(n).value(), 1s).value().delivered() == 1u);
+    closer.send_line("close");
+    is_at(closer, "pipe.closing");
+    {
+        auto const held = detail::heap_lock::take(memory_in(now.s), 10s).value();
+        closer.send_line("on");
+        is_at(closer, "pipe.closing.name_forgotten");
+    }
+    closer.send_line("on");
+    closer.wait_for_line("ready", 30s);
+    BOOST_TEST(now.items.statistics().outstanding == 0u);
+    BOOST_TEST(pipe_problems(now.s) == "");
+    let_end(closer);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -8,7 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -19,7 +20,8 @@ using namespace atrium::test;
 
 namespace atrium::test {
 
-constexpr std::size_t most_senders = 8;
+constexpr std::size_t most_senders   = 8;
+constexpr std::size_t most_receivers = 8;
 
 // What goes through: whose it is, and which of his.
 struct letter
@@ -36,9 +38,17 @@ struct tally
     atomic<std::uint64_t> sum[most_senders]{};
 };
 
+// What all senders were told.
+struct ledger
+{
+    atomic<std::uint64_t> delivered{0};
+    atomic<std::uint64_t> refused{0};
+};
+
 } // namespace atrium::test
 
-template <> inline constexpr bool atrium::is_shareable<atrium::test::tally> = true;
+template <> inline constexpr bool atrium::is_shareable<atrium::test::tally>  = true;
+template <> inline constexpr bool atrium::is_shareable<atrium::test::ledger> = true;
 
 namespace {
 
@@ -82,20 +92,25 @@ shared_ptr<letter> write(pool<letter>& from, std::uint64_t sender, std::uint64_t
 }
 
 // Sends 1 to `most`, moved and copied, one by one and in batches.
-void send_all(router<letter>& to, pool<letter>& from, std::uint64_t sender, std::uint64_t most)
+void send_all(router<letter>& to, pool<letter>& from, ledger& told, std::uint64_t sender, std::uint64_t most)
 {
+    auto const note = [&](result<delivery> const& sent) {
+        require(sent.has_value());
+        told.delivered.fetch_add(sent->delivered());
+        told.refused.fetch_add(sent->refused());
+    };
     std::array<shared_ptr<letter>, 5> batch;
     for (std::uint64_t number = 1; number <= most;)
     {
         switch (number % 3)
         {
         case 0:
-            require(to.send(write(from, sender, number++), 60s).has_value());
+            note(to.send(write(from, sender, number++), 60s));
             break;
         case 1:
         {
             auto const kept = write(from, sender, number++);
-            require(to.send(kept, 60s).has_value());
+            note(to.send(kept, 60s));
             break;
         }
         default:
@@ -103,17 +118,36 @@ void send_all(router<letter>& to, pool<letter>& from, std::uint64_t sender, std:
             std::size_t const count = std::min<std::uint64_t>(batch.size(), most - number + 1);
             for (std::size_t n = 0; n != count; ++n)
                 batch[n] = write(from, sender, number++);
-            require(to.send(std::span(batch).first(count), 60s).has_value());
+            note(to.send(std::span(batch).first(count), 60s));
             std::ranges::for_each(batch, [](auto& one) { one.reset(); }); // what nobody got
         }
         }
     }
 }
 
+// Each of the largest rings takes two megabytes.
+segment_options large_segment()
+{
+    auto options         = pipe_segment();
+    options.participants = 40;
+    options.maximum_size = 128u << 20;
+    return options;
+}
+
+// Who meets, and how much the pipes hold for each sender: those of one receiver each, the one that all compete for, the one
+// that refuses, the one that drops.
+struct meeting
+{
+    unsigned    senders;
+    unsigned    receivers;
+    unsigned    share; // of all letters
+    std::size_t own, jobs, few, newer;
+};
+
 // A post office: a router, the pipes that every test has, and what came out of them.
 struct office
 {
-    office() : s(create_only, unique_name("many"), pipe_segment())
+    office() : s(create_only, unique_name("many"), large_segment())
     {
         for (auto* one : {&mine, &shared, &few, &new_ones})
             one->emplace(create_only, s, "tally." + std::to_string(tallies++));
@@ -126,13 +160,32 @@ struct office
         return all;
     }
 
-    static void is_whole(tally const& all, std::size_t senders, std::uint64_t most)
+    // Every letter so many times.
+    static void is_whole(tally const& all, std::size_t senders, std::uint64_t most, std::uint64_t times = 1)
     {
         for (std::size_t n = 0; n != senders; ++n)
         {
-            BOOST_TEST(all.count[n].load() == most);
-            BOOST_TEST(all.sum[n].load() == most * (most + 1) / 2);
+            BOOST_TEST(all.count[n].load() == times * most);
+            BOOST_TEST(all.sum[n].load() == times * (most * (most + 1) / 2));
         }
+    }
+
+    // To the last letter: what senders were told is what pipes count, and that is what came out of them.
+    // \param at_the_end  when nobody sends any more, and no pipe has closed yet
+    void agrees(router_info const& at_the_end, std::uint64_t received) const
+    {
+        std::uint64_t sent    = 0;
+        std::uint64_t refused = 0;
+        std::uint64_t dropped = 0;
+        for (pipe_info const& one : at_the_end.pipes)
+        {
+            sent += one.sent;
+            refused += one.refused;
+            dropped += one.dropped;
+        }
+        BOOST_TEST((*told)->delivered.load() == sent);
+        BOOST_TEST((*told)->refused.load() == refused);
+        BOOST_TEST(received + dropped == sent);
     }
 
     static std::uint64_t sum(tally const& all)
@@ -143,33 +196,47 @@ struct office
         return count;
     }
 
-    segment                     s;
-    pool<letter>                letters{create_only, s, "letters", {.capacity = 512}};
-    router<letter>              r{create_only, s, "router", {.pipes = 16}};
-    unsigned                    tallies = 0;
-    std::optional<named<tally>> mine, shared, few, new_ones;
+    segment                      s;
+    pool<letter>                 letters{create_only, s, "letters", {.capacity = 512}};
+    router<letter>               r{create_only, s, "router", {.pipes = most_receivers + 3}};
+    unsigned                     tallies = 0;
+    std::optional<named<tally>>  mine, shared, few, new_ones;
+    std::optional<named<ledger>> told{std::in_place, create_only, s, "told"};
 };
 
 // ---- processes -----------------------------------------------------------------------------------------------------
 
 ATRIUM_TEST_ROLE(letter_sender)
 {
-    segment const  s(open_only, arguments.at(0));
-    pool<letter>   letters(open_only, s, "letters");
-    router<letter> r(open_only, s, "router");
+    segment const       s(open_only, arguments.at(0));
+    pool<letter>        letters(open_only, s, "letters");
+    router<letter>      r(open_only, s, "router");
+    named<ledger> const told(open_only, s, "told");
     say("ready");
     static_cast<void>(hear());
-    send_all(r, letters, std::stoul(arguments.at(1)), std::stoul(arguments.at(2)));
+    send_all(r, letters, *told, std::stoul(arguments.at(1)), std::stoul(arguments.at(2)));
     return 0;
 }
 
-// Of a pipe of that name, or of one of its own.
+// Of a pipe of that name.
 ATRIUM_TEST_ROLE(letter_receiver)
 {
     segment const      s(open_only, arguments.at(0));
     router<letter>     r(open_only, s, "router");
     named<tally> const all(open_only, s, arguments.at(1));
-    auto p = arguments.size() == 4 ? r.subscribe(open_only, arguments.at(3)) : r.subscribe({.capacity = 16});
+    auto               p = r.subscribe(open_only, arguments.at(3));
+    say("ready");
+    receive_all(p, *all, std::stoul(arguments.at(2)));
+    return 0;
+}
+
+// Of a pipe of its own.
+ATRIUM_TEST_ROLE(letter_owner)
+{
+    segment const      s(open_only, arguments.at(0));
+    router<letter>     r(open_only, s, "router");
+    named<tally> const all(open_only, s, arguments.at(1));
+    auto               p = r.subscribe({.capacity = std::stoul(arguments.at(3))});
     say("ready");
     receive_all(p, *all, std::stoul(arguments.at(2)));
     return 0;
@@ -179,45 +246,60 @@ ATRIUM_TEST_ROLE(letter_receiver)
 
 BOOST_FIXTURE_TEST_SUITE(pipe_many, leaves_nothing)
 
-// So many senders and so many receivers: each of these with a pipe of its own, and as many who compete for another.
+// So many senders and so many receivers: each of these with a pipe of its own, and as many who compete for another. Every
+// policy meets the smallest ring and the largest.
 BOOST_AUTO_TEST_CASE(processes_hand_over_everything_once_and_in_order)
 {
-    std::uint64_t const most = long_form() ? 100'000 : 1'500;
-    for (auto const& [senders, receivers] : {std::pair{1u, 1u}, {1u, 4u}, {4u, 1u}, {3u, 2u}, {8u, 3u}})
+    for (meeting const& now_meet : {meeting{1, 1, 1, 1, 65536, 4, 1},
+                                    {1, 4, 1, 65536, 8, 1, 4},
+                                    {4, 1, 1, 16, 1, 65536, 7},
+                                    {3, 2, 1, 5, 3, 4, 65536},
+                                    {1, 8, 2, 1, 1, 1, 1},
+                                    {8, 3, 2, 16, 8, 4, 4},
+                                    {8, 8, 6, 3, 1, 2, 65536}})
     {
-        office now;
-        auto   few   = now.r.subscribe(create_only, "few", {.capacity = 4, .when_full = overflow::fail});
-        auto   newer = now.r.subscribe(create_only, "new", {.capacity = 4, .when_full = overflow::drop_oldest});
-        auto   jobs  = std::optional(now.r.subscribe(create_only, "jobs", {.capacity = 8}));
+        auto const [senders, receivers, share, own, jobs_hold, few_hold, newer_hold] = now_meet;
+        std::uint64_t const most = (long_form() ? 100'000 : 1'500) / share;
+        office              now;
+        auto few   = now.r.subscribe(create_only, "few", {.capacity = few_hold, .when_full = overflow::fail});
+        auto newer = now.r.subscribe(create_only, "new", {.capacity = newer_hold, .when_full = overflow::drop_oldest});
+        auto jobs  = std::optional(now.r.subscribe(create_only, "jobs", {.capacity = jobs_hold}));
         std::vector<child> all;
         for (unsigned n = 0; n != receivers; ++n)
         {
-            all.emplace_back("letter_receiver", now.with({"tally.0", "7"}));
+            all.emplace_back("letter_owner", now.with({"tally.0", "7", std::to_string(own)}));
             all.emplace_back("letter_receiver", now.with({"tally.1", "1", "jobs"}));
         }
         all.emplace_back("letter_receiver", now.with({"tally.2", "3", "few"}));
         all.emplace_back("letter_receiver", now.with({"tally.3", "3", "new"}));
-        for (child& one : all)
-            one.wait_for_line("ready", 30s);
-        jobs.reset(); // those who compete keep it
         std::vector<child> sending;
         for (unsigned n = 0; n != senders; ++n)
-            sending.push_back(ready_child("letter_sender", now.with({std::to_string(n), std::to_string(most)})));
+            sending.emplace_back("letter_sender", now.with({std::to_string(n), std::to_string(most)}));
+        for (auto* const some : {&all, &sending})
+        {
+            for (child& one : *some)
+                one.wait_for_line("ready", 60s);
+        }
+        jobs.reset(); // those who compete keep it
         for (child& one : sending)
             one.close_input();
         for (child& one : sending)
             BOOST_TEST(one.wait(120s) == exited(0));
-        auto const few_at_the_end = few.info();
+        auto const at_the_end = now.r.info();
         now.r.close();
         for (child& one : all)
             BOOST_TEST(one.wait(60s) == exited(0));
-        office::is_whole(**now.mine, 0, 0);
-        for (unsigned n = 0; n != senders; ++n)
-            BOOST_TEST((*now.mine)->count[n].load() == most * receivers);
-        office::is_whole(**now.shared, senders, most);
-        BOOST_TEST(office::sum(**now.few) + few_at_the_end.refused == most * senders);
-        BOOST_TEST(office::sum(**now.new_ones) + newer.info().dropped == most * senders);
-        BOOST_TEST(newer.info().sent == most * senders);
+        BOOST_TEST_CONTEXT(senders << " senders, " << receivers << " receivers")
+        {
+            BOOST_TEST(at_the_end.pipes.size() == receivers + 3u);
+            office::is_whole(**now.mine, senders, most, receivers);
+            office::is_whole(**now.shared, senders, most);
+            BOOST_TEST(office::sum(**now.few) + few.info().refused == most * senders);
+            BOOST_TEST(office::sum(**now.new_ones) + newer.info().dropped == most * senders);
+            BOOST_TEST(newer.info().sent == most * senders);
+            now.agrees(at_the_end, office::sum(**now.mine) + office::sum(**now.shared) + office::sum(**now.few) +
+                                       office::sum(**now.new_ones));
+        }
         BOOST_TEST(now.letters.statistics().outstanding == 0u);
         BOOST_TEST(pipe_problems(now.s) == "");
     }
@@ -226,35 +308,51 @@ BOOST_AUTO_TEST_CASE(processes_hand_over_everything_once_and_in_order)
 // The same within one process, where the thread sanitizer sees it.
 BOOST_AUTO_TEST_CASE(threads_hand_over_everything_once_and_in_order)
 {
-    std::uint64_t const most = long_form() ? 100'000 : 1'500;
-    for (auto const& [senders, receivers] : {std::pair{1u, 1u}, {2u, 2u}, {4u, 3u}})
+    for (meeting const& now_meet : {meeting{1, 1, 1, 65536, 1, 65536, 2},
+                                    {2, 2, 1, 1, 65536, 1, 65536},
+                                    {4, 3, 1, 16, 8, 3, 1},
+                                    {1, 8, 2, 16, 2, 4, 2},
+                                    {8, 8, 6, 1, 1, 1, 1}})
     {
-        office                              now;
-        std::vector<std::thread>            all;
-        std::vector<std::unique_ptr<tally>> own;
-        auto                                jobs = std::optional(now.r.subscribe(create_only, "jobs", {.capacity = 8}));
-        auto newer                               = now.r.subscribe({.capacity = 2, .when_full = overflow::drop_oldest});
+        auto const [senders, receivers, share, own, jobs_hold, few_hold, newer_hold] = now_meet;
+        std::uint64_t const      most = (long_form() ? 100'000 : 1'500) / share;
+        office                   now;
+        std::vector<std::thread> all;
+        std::vector<tally>       mine(receivers);
+        auto                     jobs  = std::optional(now.r.subscribe(create_only, "jobs", {.capacity = jobs_hold}));
+        auto                     few   = now.r.subscribe({.capacity = few_hold, .when_full = overflow::fail});
+        auto                     newer = now.r.subscribe({.capacity = newer_hold, .when_full = overflow::drop_oldest});
         for (unsigned n = 0; n != receivers; ++n)
         {
-            own.push_back(std::make_unique<tally>());
             all.emplace_back(
-                [p = now.r.subscribe({.capacity = 16}), &to = *own.back(), n]() mutable { receive_all(p, to, n + 1); });
+                [p = now.r.subscribe({.capacity = own}), &to = mine[n], n]() mutable { receive_all(p, to, n + 1); });
             all.emplace_back([p = *jobs, &now]() mutable { receive_all(p, **now.shared, 2); });
         }
+        all.emplace_back([&] { receive_all(few, **now.few, 2); });
         all.emplace_back([&] { receive_all(newer, **now.new_ones, 1); });
         jobs.reset();
         std::vector<std::thread> sending;
         for (unsigned n = 0; n != senders; ++n)
-            sending.emplace_back([&now, n, most] { send_all(now.r, now.letters, n, most); });
+            sending.emplace_back([&now, n, most] { send_all(now.r, now.letters, **now.told, n, most); });
         for (std::thread& one : sending)
             one.join();
+        auto const at_the_end = now.r.info();
         now.r.close();
         for (std::thread& one : all)
             one.join();
-        for (auto const& one : own)
-            office::is_whole(*one, senders, most);
-        office::is_whole(**now.shared, senders, most);
-        BOOST_TEST(office::sum(**now.new_ones) + newer.info().dropped == most * senders);
+        BOOST_TEST_CONTEXT(senders << " senders, " << receivers << " receivers")
+        {
+            std::uint64_t received = office::sum(**now.shared) + office::sum(**now.few) + office::sum(**now.new_ones);
+            for (tally const& one : mine)
+            {
+                office::is_whole(one, senders, most);
+                received += office::sum(one);
+            }
+            office::is_whole(**now.shared, senders, most);
+            BOOST_TEST(office::sum(**now.few) + few.info().refused == most * senders);
+            BOOST_TEST(office::sum(**now.new_ones) + newer.info().dropped == most * senders);
+            now.agrees(at_the_end, received);
+        }
         BOOST_TEST(now.letters.statistics().outstanding == 0u);
         BOOST_TEST(pipe_problems(now.s) == "");
     }
@@ -264,11 +362,14 @@ BOOST_AUTO_TEST_CASE(threads_hand_over_everything_once_and_in_order)
 BOOST_AUTO_TEST_CASE(receivers_come_and_go_while_others_send)
 {
     office            now;
-    std::atomic<bool> ends{false};
+    std::atomic<bool> all_sent{true};
     auto              keeps = now.r.subscribe({.capacity = 64, .when_full = overflow::drop_oldest});
-    std::thread       sending([&] {
-        for (std::uint64_t number = 1; !ends.load(); ++number)
-            require(now.r.send(write(now.letters, 0, number), 20s).has_value());
+    std::jthread      sending([&](std::stop_token const& ends) { // also where a check has failed
+        for (std::uint64_t number = 1; !ends.stop_requested(); ++number)
+        {
+                 if (!now.r.send(write(now.letters, 0, number), 20s))
+                all_sent.store(false);
+        }
     });
     for (int turn = 0; turn != (long_form() ? 5000 : 150); ++turn)
     {
@@ -283,8 +384,9 @@ BOOST_AUTO_TEST_CASE(receivers_come_and_go_while_others_send)
         if (turn % 3 == 0)
             p.close();
     }
-    ends.store(true);
+    sending.request_stop();
     sending.join();
+    BOOST_TEST(all_sent.load());
     while (keeps.try_receive())
     {}
     BOOST_TEST(now.letters.statistics().outstanding == 0u);

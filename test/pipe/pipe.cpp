@@ -70,19 +70,18 @@ BOOST_AUTO_TEST_CASE(what_is_sent_is_received_in_order)
     BOOST_TEST(now.all.statistics().outstanding == 0u);
 }
 
-// Every capacity, so that the wrap is met at every offset; and the largest ones once round.
+// From empty to full and back, beginning at every offset of small rings.
 BOOST_AUTO_TEST_CASE(rings_of_all_sizes_wrap)
 {
-    numbers now(1u << 17);
-    for (std::size_t const capacity : {1u, 2u, 3u, 4u, 7u, 8u, 16u, 64u, 1024u, 65536u})
+    numbers now(1u << 10);
+    for (std::size_t const capacity : {1u, 2u, 3u, 4u, 7u, 8u, 16u, 64u})
     {
         auto              p     = now.r.subscribe({.capacity = capacity, .when_full = overflow::fail});
         std::size_t const holds = std::bit_ceil(capacity);
         BOOST_TEST(p.info().capacity == holds);
-        std::uint64_t     sent     = 0;
-        std::uint64_t     received = 0;
-        std::size_t const offsets  = holds > 64 ? 3 : holds + 1;
-        for (std::size_t begin = 0; begin < offsets; ++begin)
+        std::uint64_t sent     = 0;
+        std::uint64_t received = 0;
+        for (std::size_t begin = 0; begin < holds + 1; ++begin)
         {
             for (std::size_t n = 0; n < holds; ++n)
                 BOOST_REQUIRE(now.send(sent++).value().delivered() == 1u);
@@ -95,6 +94,50 @@ BOOST_AUTO_TEST_CASE(rings_of_all_sizes_wrap)
             BOOST_REQUIRE(now.send(sent++).value().delivered() == 1u); // moves on by one
             BOOST_REQUIRE(*p.try_receive().value() == received++);
         }
+    }
+    BOOST_TEST(now.all.statistics().outstanding == 0u);
+}
+
+// Once round and further, with a single reference, and full to the last place: the wrap is met by both at every offset.
+BOOST_AUTO_TEST_CASE(rings_are_empty_and_full_at_every_offset)
+{
+    numbers now((1u << 16) + 64);
+    for (std::size_t const capacity : {1u, 2u, 64u, 1024u, 65536u})
+    {
+        auto          p        = now.r.subscribe({.capacity = capacity, .when_full = overflow::fail});
+        std::uint64_t sent     = 0;
+        std::uint64_t received = 0;
+        auto const    goes     = [&] { return now.send(sent++).value().delivered() == 1u; };
+        auto const    comes    = [&] { return *p.try_receive().value() == received++; };
+        std::size_t   right    = 0;
+        for (std::size_t offset = 0; offset <= capacity; ++offset)
+            right += goes() && comes() && p.try_receive().error() == errc::empty ? 1 : 0;
+        BOOST_TEST(right == capacity + 1);
+        while (sent - received < capacity)
+            BOOST_REQUIRE(goes());
+        right = 0;
+        for (std::size_t offset = 0; offset <= capacity; ++offset)
+            right += now.send(~std::uint64_t{0}).value().refused() == 1u && comes() && goes() ? 1 : 0;
+        BOOST_TEST(right == capacity + 1);
+        while (received != sent)
+            BOOST_REQUIRE(comes());
+        BOOST_TEST(p.try_receive().error() == errc::empty);
+        BOOST_TEST(p.info().refused == capacity + 1);
+    }
+    BOOST_TEST(now.all.statistics().outstanding == 0u);
+}
+
+// The place that is dropped from is the one that is written next, at every offset.
+BOOST_AUTO_TEST_CASE(the_oldest_is_dropped_at_every_offset)
+{
+    numbers now((1u << 10) + 64);
+    for (std::size_t const capacity : {1u, 2u, 64u, 1024u})
+    {
+        auto p = now.r.subscribe({.capacity = capacity, .when_full = overflow::drop_oldest});
+        for (std::uint64_t n = 0; n <= 2 * capacity; ++n)
+            BOOST_REQUIRE(now.send(n).value().delivered() == 1u);
+        BOOST_TEST(p.info().dropped == capacity + 1);
+        BOOST_TEST((now.drain(p) == from_to(capacity + 1, 2 * capacity + 1)));
     }
     BOOST_TEST(now.all.statistics().outstanding == 0u);
 }

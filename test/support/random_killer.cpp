@@ -33,6 +33,9 @@ public:
             unexpected(which, how); // it was faster than we
     }
 
+    void stop(std::size_t which) { children_[which].stop(); }
+    void resume(std::size_t which) { children_[which].resume(); }
+
     void restart(std::size_t which) { children_[which] = start(actors_[which]); }
 
     // Finds those that have ended by themselves, and reads what the others say.
@@ -104,7 +107,20 @@ random_killer_report kill_at_random(std::vector<actor> const& actors, random_kil
         if (mortal.empty())
             continue;
         auto const which = mortal[choose(random)];
+        auto       still = which;
+        if (options.stop_each != 0 && all.report.kills % options.stop_each == 0)
+            still = mortal[choose(random)];
+        if (still != which)
+        {
+            all.stop(still);
+            std::this_thread::sleep_for(std::chrono::microseconds(pause(random)));
+        }
         all.kill(which);
+        if (still != which)
+        {
+            std::this_thread::sleep_for(std::chrono::microseconds(pause(random)));
+            all.resume(still);
+        }
         if (check)
             check(all.report.kills);
         all.restart(which);

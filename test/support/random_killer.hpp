@@ -30,6 +30,7 @@ struct random_killer_options
     std::chrono::microseconds longest_pause{10'000}; ///< chosen evenly; a child may be killed while it starts.
     std::chrono::seconds      patience{30};          ///< For a child that has been told to end.
     std::uint64_t             turn = 0;              ///< Of several in a row: each has moments of its own.
+    std::uint64_t stop_each        = 0; ///< At one of so many kills another mortal one stands still (SIGSTOP); 0: none.
 };
 
 /// What became of it.
