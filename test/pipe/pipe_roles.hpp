@@ -192,6 +192,99 @@ ATRIUM_TEST_ROLE(late_receiver)
     return 0;
 }
 
+// Closes a pipe of its own with something in it, and gets the rest.
+ATRIUM_TEST_ROLE(closing_receiver)
+{
+    pipe_station at(arguments.at(0));
+    arm();
+    {
+        auto p = at.r.subscribe({.capacity = 8});
+        for (std::uint64_t n = 1; n != 4; ++n)
+            require(at.r.send(at.items.make(n).value(), 10s).value().delivered() != 0);
+        p.close();
+        require(at.r.send(at.items.make(4u).value(), 10s).value().delivered() != 0); // to the others
+        for (std::uint64_t n = 1; n != 4; ++n)
+            require(next_of_victims(p) == n);
+        for (auto rest = p.receive(10s);; rest = p.receive(10s))
+        {
+            if (!rest)
+            {
+                require(rest.error() == errc::closed);
+                break;
+            }
+            require((*rest)->value >= 100);
+        }
+    }
+    disarm();
+    return 0;
+}
+
+// Closes a pipe that others have as well, and competes for the rest.
+ATRIUM_TEST_ROLE(closing_competitor)
+{
+    pipe_station at(arguments.at(0));
+    arm();
+    {
+        auto p = at.r.subscribe(open_only, "shared");
+        p.close();
+        for (auto one = p.receive(10s);; one = p.receive(10s))
+        {
+            if (!one)
+            {
+                require(one.error() == errc::closed);
+                break;
+            }
+            at.book->seen[(*one)->value].fetch_add(1);
+        }
+    }
+    disarm();
+    return 0;
+}
+
+// Hears of a death after what the dead one sent, and notes both.
+ATRIUM_TEST_ROLE(hearer_of_a_death)
+{
+    pipe_station at(arguments.at(0));
+    arm();
+    {
+        auto p = at.r.subscribe(open_only, "workers");
+        for (auto one = p.receive(10s);; one = p.receive(10s))
+        {
+            if (!one)
+            {
+                require(one.error() == errc::peer_dead);
+                break;
+            }
+            at.book->seen[(*one)->value].fetch_add(1);
+        }
+        at.book->done.fetch_add(1);
+    }
+    disarm();
+    return 0;
+}
+
+// Has looked so often in vain that it leaves most of many senders alone; then takes what comes.
+ATRIUM_TEST_ROLE(receiver_from_idle_senders)
+{
+    pipe_station at(arguments.at(0));
+    router<item> crowd(open_only, at.s, "crowd");
+    auto         p = crowd.subscribe(open_only, "many");
+    for (std::uint64_t n = 0; n != 12; ++n)
+        require(p.receive(10s).has_value());
+    for (unsigned turn = 0; turn != 4080; ++turn)
+        require(p.try_receive().error() == errc::empty);
+    arm();
+    for (unsigned turn = 0; turn != 32; ++turn)
+    {
+        if (auto const one = p.try_receive())
+            at.book->seen[(*one)->value].fetch_add(1);
+    }
+    disarm();
+    while (auto const one = p.try_receive())
+        at.book->seen[(*one)->value].fetch_add(1);
+    return 0;
+}
+
 // Waits, asleep, for what does not come; and for room that there is not.
 ATRIUM_TEST_ROLE(pipe_waiter)
 {
@@ -199,7 +292,8 @@ ATRIUM_TEST_ROLE(pipe_waiter)
     arm();
     {
         auto p = at.r.subscribe({.capacity = 1});
-        require(p.receive(1ms, wait_policy::frugal()).error() == errc::timed_out);
+        while (auto const one = p.receive(1ms, wait_policy::frugal()))
+            require((*one)->value >= 100); // others have sent it meanwhile
         require(at.r.send(at.items.make(1u).value(), 10s).value().delivered() != 0);
         require(at.r.send(at.items.make(2u).value(), 1ms, wait_policy::frugal()).value().refused() != 0);
     }

@@ -2,6 +2,7 @@
 /// their deadlines; nobody takes it for dead; and when it goes on, nothing is lost, doubled or reordered.
 #include <atrium/pipe/router.hpp>
 
+#include "pipe/pipe_encounters.hpp"
 #include "pipe/pipe_scene.hpp"
 #include "segment/stopped_answers.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 constexpr auto soon = 10ms;
 
 // What others do meanwhile; the three pipes that were there before are served whoever stands still.
-void others_go_on(pipe_scene& now)
+void others_go_on(pipe_scene& now, bool in_order = true)
 {
     for (std::uint64_t n = 100; n != 103; ++n)
     {
@@ -31,7 +32,7 @@ void others_go_on(pipe_scene& now)
     received const all = now.drain(*now.waits);
     BOOST_TEST(all.deaths == 0u);
     auto const theirs = now.of_victim(all);
-    BOOST_TEST(std::is_sorted(theirs.begin(), theirs.end()));
+    BOOST_TEST((!in_order || std::is_sorted(theirs.begin(), theirs.end())));
     BOOST_TEST(all.values.size() - theirs.size() == 3u);
     try
     {
@@ -49,7 +50,8 @@ void others_go_on(pipe_scene& now)
 
 template <class Prepare, class Check>
 void stands_still_anywhere(std::string const& role, std::uint64_t points, unsigned step, Prepare prepare, Check check,
-                           segment_options const& options = pipe_segment(), std::size_t history = 0)
+                           segment_options const& options = pipe_segment(), std::size_t history = 0,
+                           bool in_order = true)
 {
     sampled const some(step);
     met_enough(for_every_stop_point([&](child_options const& victim) {
@@ -58,7 +60,7 @@ void stands_still_anywhere(std::string const& role, std::uint64_t points, unsign
                    child      still(role, now.name(), victim);
                    bool const stopped = still.wait_stopped(60s);
                    if (stopped)
-                       answers_in_time(still, [&] { others_go_on(now); });
+                       answers_in_time(still, [&] { others_go_on(now, in_order); });
                    auto const status = finish(still, stopped);
                    BOOST_TEST(now.s.recoveries() == 0u);
                    check(now);
@@ -125,6 +127,115 @@ BOOST_AUTO_TEST_CASE(who_comes_late_stands_still_anywhere)
                 BOOST_TEST(now.r->send(now.items.make(n).value(), 1s).value().delivered() == 3u);
         },
         nothing, pipe_segment(), 4);
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_share_a_sender_stand_still_anywhere)
+{
+    auto narrow  = pipe_segment();
+    narrow.lanes = 1;
+    stands_still_anywhere("crowd_of_pipe_senders", 100, 32, nothing, nothing, narrow, 0, false);
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_stands_still_anywhere)
+{
+    stands_still_anywhere("pipe_waiter", 100, 24, nothing, nothing);
+}
+
+BOOST_AUTO_TEST_CASE(who_closes_its_own_pipe_stands_still_anywhere)
+{
+    stands_still_anywhere("closing_receiver", 200, 16, nothing, nothing);
+}
+
+BOOST_AUTO_TEST_CASE(who_closes_a_pipe_that_others_have_too_stands_still_anywhere)
+{
+    sampled const some(4);
+    met_enough(for_every_stop_point(closes_a_shared_pipe), 50);
+}
+
+BOOST_AUTO_TEST_CASE(who_takes_what_a_sender_waits_for_stands_still_anywhere)
+{
+    met_enough(for_every_stop_point(
+                   [](child_options const& victim) { return meets_a_waiting_sender("waking_receiver", true, victim); }),
+               5);
+}
+
+BOOST_AUTO_TEST_CASE(who_closes_a_pipe_whose_sender_waits_stands_still_anywhere)
+{
+    met_enough(for_every_stop_point(
+                   [](child_options const& victim) { return meets_a_waiting_sender("waking_closer", true, victim); }),
+               5);
+}
+
+BOOST_AUTO_TEST_CASE(who_leaves_a_pipe_whose_sender_waits_stands_still_anywhere)
+{
+    sampled const some(6);
+    met_enough(for_every_stop_point(
+                   [](child_options const& victim) { return meets_a_waiting_sender("waking_leaver", false, victim); }),
+               10);
+}
+
+BOOST_AUTO_TEST_CASE(who_hears_of_a_death_stands_still_anywhere)
+{
+    sampled const some(4);
+    met_enough(for_every_stop_point(hears_of_a_death), 20);
+}
+
+BOOST_AUTO_TEST_CASE(who_leaves_idle_senders_alone_stands_still_anywhere)
+{
+    met_enough(for_every_stop_point(leaves_idle_senders_alone), 2);
+}
+
+// Stopped before it takes its oldest, which somebody receives meanwhile; and again when it has found that out.
+BOOST_AUTO_TEST_CASE(who_finds_nothing_to_drop_any_more_stands_still)
+{
+    std::uint64_t const at = points_until_a_drop();
+    pipe_scene          now;
+    child               victim("warm_pipe_sender", now.name(), {.stop_at = at + 1, .stop_at_name = "pipe.drop_begun"});
+    BOOST_TEST(victim.wait_stopped(60s));
+    BOOST_TEST(now.drops->receive(1s).value()->value == 1u);
+    victim.resume();
+    BOOST_TEST(victim.wait_stopped(60s));
+    BOOST_TEST(victim.last_point() == "pipe.drop_void");
+    answers_in_time(victim, [&] { others_go_on(now); });
+    BOOST_TEST(finish(victim, true) == exited(0));
+    now.drops_are_counted(2);
+    now.is_as_before(0);
+}
+
+// Its end is everybody's, whoever stands still with it.
+BOOST_AUTO_TEST_CASE(who_closes_a_router_stands_still_anywhere)
+{
+    sampled const some(5);
+    met_enough(for_every_stop_point([](child_options const& victim) {
+                   pipe_scene  now;
+                   exit_status status;
+                   {
+                       router<item> closing(create_only, now.s, "closing", {.pipes = 2, .ordered_senders = 1});
+                       auto         p      = closing.subscribe();
+                       auto         sender = closing.make_ordered_sender();
+                       BOOST_TEST(sender.send(now.items.make(100u).value(), 1s).value().delivered() == 1u);
+                       child                      still("router_closer", now.name(), victim);
+                       std::vector<std::uint64_t> sent{1, 100};
+                       std::vector<std::uint64_t> got;
+                       status = play(still, [&] {
+                           // Delivered until its pipe is shut, and then refused.
+                           auto const another = sender.send(now.items.make(101u).value(), soon);
+                           if (another && another->delivered() == 1)
+                               sent.push_back(101);
+                           got.push_back(p.receive(soon).value()->value);
+                           others_go_on(now);
+                       });
+                       BOOST_TEST((sender.send(now.items.make(102u).value(), soon).error() == errc::closed));
+                       for (std::uint64_t const n : now.drain(p).values)
+                           got.push_back(n);
+                       std::sort(got.begin(), got.end());
+                       BOOST_TEST((got == sent));
+                       BOOST_TEST((p.try_receive().error() == errc::closed));
+                   }
+                   now.is_as_before(0);
+                   return status;
+               }),
+               50);
 }
 
 BOOST_AUTO_TEST_CASE(who_makes_and_ends_a_router_stands_still_anywhere)

@@ -6,6 +6,8 @@
 #include "sync/desk.hpp"
 
 #include <atomic>
+#include <fstream>
+#include <string>
 #include <thread>
 
 using namespace atrium;
@@ -54,6 +56,19 @@ ATRIUM_TEST_ROLE(sleeper)
     require(d.bell.wait(seen, 60s, {.policy = wait_policy::frugal()}).has_value());
     disarm();
     return 0;
+}
+
+// Whether the kernel has the only thread of a child.
+bool is_asleep(child const& c)
+{
+    return ATRIUM_EVENTUALLY(
+        [&] {
+            std::string about;
+            std::getline(std::ifstream("/proc/" + std::to_string(c.pid()) + "/stat"), about);
+            auto const name_ends = about.rfind(')');
+            return name_ends != std::string::npos && about.compare(name_ends, 4, ") S ") == 0;
+        }(),
+        60s);
 }
 
 // Ended, stopped, or has met that many points: what a test waits for before it does its own part.
@@ -243,6 +258,30 @@ BOOST_AUTO_TEST_CASE(who_rings_stands_still_anywhere)
                        BOOST_TEST(now.d.bell.wait(seen, 0s).has_value());
                        victim.resume();
                    }
+                   auto const status = victim.wait(60s);
+                   BOOST_TEST(other.wait(60s) == exited(0));
+                   return status;
+               }),
+               4);
+}
+
+// Before it would look again by itself.
+BOOST_AUTO_TEST_CASE(who_rings_next_wakes_a_sleeper_whose_ringer_stands_still)
+{
+    met_enough(for_every_stop_point([](child_options const& options) {
+                   with_desk  now(flat_segment(10min));
+                   child      victim = ready_child("ringer", {now.s.name()}, options);
+                   child      other  = ready_child("sleeper", {now.s.name()});
+                   bool const sleeps =
+                       eventually([&] { return other.last_point() == "doorbell.wait.before_sleep"; }, 60s);
+                   BOOST_TEST((sleeps && is_asleep(other)));
+                   victim.close_input();
+                   bool const stopped = victim.wait_stopped(60s);
+                   now.d.bell.ring();
+                   bool const woken = other.wait(20s).ended();
+                   BOOST_TEST(woken, "a sleeper was not woken while another stood still with ringing");
+                   if (stopped)
+                       victim.resume();
                    auto const status = victim.wait(60s);
                    BOOST_TEST(other.wait(60s) == exited(0));
                    return status;

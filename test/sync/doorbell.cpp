@@ -208,6 +208,24 @@ BOOST_FIXTURE_TEST_CASE(who_waits_in_short_pieces_recovers_for_the_dead, leaves_
         30s));
 }
 
+// No form of the wait skips that, however short its deadlines are.
+BOOST_FIXTURE_TEST_CASE(who_spins_in_short_pieces_recovers_for_the_dead, leaves_nothing)
+{
+    wait_policy const long_spin{.spin = 1h, .yields = 0, .sleeps = true, .adaptive = false};
+    for (wait_policy const& policy :
+         {wait_policy::busy(), wait_policy::streaming(), long_spin, wait_policy::crowded(), wait_policy::balanced()})
+    {
+        BOOST_TEST_INFO_SCOPE("spins for " << policy.spin.count() << " ns, sleeps: " << policy.sleeps
+                                           << ", gathers for " << policy.gather.count() << " ns");
+        with_desk few(flat_segment(50ms));
+        ready_child("bystander", {few.s.name()}).kill();
+        deadline const until = 20s; // no sleep between the pieces: such a loop does nothing else
+        while (few.s.recoveries() == 0 && !until.passed())
+            static_cast<void>(few.d.bell.wait(few.d.bell.look(), 1ms, {.policy = policy}));
+        BOOST_TEST(few.s.recoveries() == 1u);
+    }
+}
+
 BOOST_FIXTURE_TEST_CASE(who_waits_in_short_pieces_for_a_peer_hears_of_its_death, leaves_nothing)
 {
     with_desk            unhurried(flat_segment(1min));
