@@ -30,9 +30,9 @@ bool futex_wait(std::atomic<std::uint32_t> const& word, std::uint32_t expected, 
     return result == 0 || errno != ETIMEDOUT;
 }
 
-void futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept
+bool futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept
 {
-    ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0);
+    return ::syscall(SYS_futex, &word, FUTEX_WAKE, count, nullptr, nullptr, 0) > 0;
 }
 
 } // namespace atrium::os

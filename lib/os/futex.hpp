@@ -14,6 +14,7 @@ namespace atrium::os {
 bool futex_wait(std::atomic<std::uint32_t> const& word, std::uint32_t expected, deadline until) noexcept;
 
 /// Wakes up to `count` sleepers on `word`, in all processes.
-void futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept;
+/// \returns whether there were any
+bool futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept;
 
 } // namespace atrium::os

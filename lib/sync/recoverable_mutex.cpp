@@ -14,8 +14,7 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr int           spins      = 100; // an owner at work on another processor is done in about that time
-constexpr std::uint64_t sleeps_bit = 1;
+constexpr int spins = 100; // an owner at work on another processor is done in about that time
 
 result<attachment*> attachment_of(recoverable_mutex const& mutex)
 {
@@ -46,7 +45,7 @@ result<recoverable_lock> recoverable_mutex::try_lock()
 }
 
 // A loaded word is one of:
-//   0                     free: we take it, and keep the flag up if we have slept, since others may still sleep
+//   nobody                free: we take it, and leave the flag up, or raise it if we have slept: others may still sleep
 //   owner lives           we raise the flag and sleep, for the detection time at most, then ask again
 //   owner is gone or dead we take it from the dead; nobody else can: the compare-and-swap names the dead owner
 result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline until, bool recovers)
@@ -60,9 +59,9 @@ result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline 
         std::uint64_t        word  = word_.load(std::memory_order_relaxed);
         participant_id const owner = participant_id::from_word(word >> 1);
         auto const           now   = turn < spins ? clock::time_point::min() : clock::now();
-        if (word == 0)
+        if (!owner)
         {
-            if (word_.compare_exchange_weak(word, mine | slept, std::memory_order_acquire, // M1
+            if (word_.compare_exchange_weak(word, mine | word | slept, std::memory_order_acquire, // M1
                                             std::memory_order_relaxed))
             {
                 ATRIUM_CRASH_POINT("mutex.acquired_slowly");
@@ -115,7 +114,11 @@ result<lock_outcome> recoverable_mutex::acquire_slowly(attachment& in, deadline 
 void recoverable_mutex::wake() noexcept
 {
     ATRIUM_CRASH_POINT("mutex.release.before_wake");
-    os::futex_wake(detail::low_half(word_), 1);
+    if (os::futex_wake(detail::low_half(word_), 1))
+        return; // which takes it with the flag up
+    std::uint64_t free = sleeps_bit;
+    word_.compare_exchange_strong(free, 0, std::memory_order_relaxed); // nobody sleeps any more
+    ATRIUM_CRASH_POINT("mutex.release.flag_taken_down");
 }
 
 } // namespace atrium

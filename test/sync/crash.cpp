@@ -192,6 +192,37 @@ BOOST_AUTO_TEST_CASE(who_locks_a_mutex_stands_still_anywhere)
     }
 }
 
+// Before it would look again by itself.
+BOOST_AUTO_TEST_CASE(who_unlocks_next_wakes_who_waits_though_the_last_to_have_it_stands_still)
+{
+    met_enough(for_every_stop_point([](child_options const& options) {
+                   with_desk now(flat_segment(10min));
+                   child     victim = ready_child("locker", {now.s.name(), "awaited"}, options);
+                   child     other  = ready_child("locker", {now.s.name(), "alone"});
+                   victim.close_input();
+                   bool const has_it =
+                       eventually([&] { return now.d.said.load() == 1 || victim.wait_stopped(0s); }, 60s);
+                   BOOST_TEST(has_it);
+                   other.close_input();
+                   bool const sleeps = eventually([&] { return other.last_point() == "mutex.wait.before_sleep"; }, 60s);
+                   BOOST_TEST((sleeps && is_asleep(other)));
+                   now.d.answered.store(1);
+                   bool const stopped = victim.wait_stopped(60s);
+                   if (auto held = now.d.mutex.try_lock())
+                   {
+                       held->unlock();
+                       bool const woken = other.wait(20s).ended();
+                       BOOST_TEST(woken, "one who waits was not woken though somebody has unlocked");
+                   }
+                   if (stopped)
+                       victim.resume();
+                   auto const status = victim.wait(60s);
+                   BOOST_TEST(other.wait(60s) == exited(0));
+                   return status;
+               }),
+               3);
+}
+
 BOOST_AUTO_TEST_CASE(who_rings_dies_anywhere)
 {
     met_enough(for_every_crash_point([](child_options const& options) {

@@ -98,9 +98,14 @@ public:
     void release() noexcept
     {
         ATRIUM_CRASH_POINT("mutex.release.before");
-        std::uint64_t const before = word_.exchange(0, std::memory_order_release); // M1
+        std::uint64_t before = word_.load(std::memory_order_relaxed); // others change nothing but the flag
+        bool const    is_alone =
+            (before & sleeps_bit) == 0 && word_.compare_exchange_strong(before, 0, std::memory_order_release, // M1
+                                                                        std::memory_order_relaxed);
+        if (!is_alone)
+            word_.store(sleeps_bit, std::memory_order_release); // M1
         ATRIUM_CRASH_POINT("mutex.release.free");
-        if ((before & 1) != 0)
+        if (!is_alone)
             wake();
     }
 
@@ -111,10 +116,12 @@ public:
     }
 
 private:
+    static constexpr std::uint64_t sleeps_bit = 1;
+
     result<lock_outcome> acquire_slowly(attachment& in, deadline until, bool recovers);
     void                 wake() noexcept;
 
-    atomic<std::uint64_t> word_{0}; ///< 0: free; else bit 0: somebody sleeps; above it: the owner's participant word
+    atomic<std::uint64_t> word_{0}; ///< bit 0: somebody may sleep; above it: the owner's participant word, 0: free
 };
 static_assert(sizeof(recoverable_mutex) == 8);
 
