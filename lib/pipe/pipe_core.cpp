@@ -336,11 +336,12 @@ error_code pipe_core::wait_and_take(taken_reference& taken, deadline until, wait
         auto const         turn = until.earlier(now + view_.in().detection_time());
         bool const         over = now >= until.time();
         spin_against const peer{.beside = is_beside(), .probes = rounds_++ % 16 == 0};
-        if (is_first && spin_length(how, peer, spin_pays_).count() > 0)
+        bool const         spins = spin_length(how, peer, spin_pays_).count() > 0;
+        if (is_first && spins)
             slot_.spins.fetch_add(1, relaxed);
         bool const came = spin(ready, turn, how, peer, spin_pays_);
         if (how.sleeps && !over && (!came || !is_joined_))
-            sleep(until);
+            sleep(until, spins || how.yields != 0 ? clock::now() : now);
         error_code const error = try_take(taken, true);
         if (error != errc::empty)
             return error;
@@ -350,9 +351,8 @@ error_code pipe_core::wait_and_take(taken_reference& taken, deadline until, wait
 }
 
 // Until something has come, or it is worth another look.
-void pipe_core::sleep(deadline until) noexcept
+void pipe_core::sleep(deadline until, clock::time_point now) noexcept
 {
-    auto const now = clock::now();
     if (idle_since_ == clock::time_point())
         idle_since_ = now;
     else if (now - idle_since_ >= view_.in().detection_time() && !pools_.empty() && is_heap_free(view_.in()))
@@ -367,8 +367,8 @@ void pipe_core::sleep(deadline until) noexcept
     if (is_joined_ ? has_something() || has_ended() : slot_.joining.load(std::memory_order_acquire) == 0) // J1
         return;
     slot_.sleeps.fetch_add(1, relaxed);
-    static_cast<void>(slot_.bell.wait(seen, until.earlier(now + view_.in().detection_time()),
-                                      {.policy = wait_policy::frugal(), .peer = {}}));
+    static_cast<void>(
+        slot_.bell.sleep(view_.in(), seen, until.earlier(now + view_.in().detection_time()), participant_id(), now));
 }
 
 // ---- history -------------------------------------------------------------------------------------------------------

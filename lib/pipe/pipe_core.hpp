@@ -106,7 +106,7 @@ private:
     [[nodiscard]] bool        is_empty_for_good() const noexcept;
     [[nodiscard]] bool        is_held_back() noexcept;
     [[nodiscard]] bool        is_beside() const noexcept;
-    void                      sleep(deadline until) noexcept;
+    void                      sleep(deadline until, std::chrono::steady_clock::time_point now) noexcept;
     [[nodiscard]] bool        find_untold_ring() const noexcept;
     [[nodiscard]] error_code  copy_history(std::uint64_t sender, std::uint64_t most);
     void                      forget_history_from(std::size_t before, std::uint64_t sequence) noexcept;

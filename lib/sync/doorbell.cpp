@@ -71,7 +71,7 @@ result<> doorbell::wait(ticket seen, deadline until, doorbell_wait const& how) n
         bool const too_long = how.policy.spin > in->detection_time();
         if (spin(seen, too_long ? until.earlier(in->detection_time()) : until, how.policy))
             return {};
-        if (error_code const error = sleep(*in, seen, until, how.peer))
+        if (error_code const error = sleep(*in, seen, until, how.peer, clock::now()))
             return error;
         return {};
     }
@@ -94,9 +94,9 @@ bool doorbell::spin(ticket seen, deadline until, wait_policy const& policy) noex
                         {.beside = beside, .probes = seen % probe_every == 0}, spin_pays_);
 }
 
-error_code doorbell::sleep(attachment& in, ticket seen, deadline until, participant_id peer) noexcept
+error_code doorbell::sleep(attachment& in, ticket seen, deadline until, participant_id peer,
+                           clock::time_point now) noexcept
 {
-    auto now       = clock::now();
     auto ask_after = now + in.detection_time();
     for (;; now = clock::now())
     {

@@ -64,10 +64,13 @@ public:
     /// process
     [[nodiscard]] result<> wait(ticket seen, deadline until, doorbell_wait const& how = {}) noexcept;
 
+    /// For the parts above, who know their attachment: sleeps at once. \param now  the time, or some moments before
+    [[nodiscard]] error_code sleep(attachment& in, ticket seen, deadline until, participant_id peer,
+                                   deadline::clock::time_point now) noexcept;
+
 private:
-    bool                     rung_since(ticket seen) const noexcept;
-    bool                     spin(ticket seen, deadline until, wait_policy const& policy) noexcept;
-    [[nodiscard]] error_code sleep(attachment& in, ticket seen, deadline until, participant_id peer) noexcept;
+    bool rung_since(ticket seen) const noexcept;
+    bool spin(ticket seen, deadline until, wait_policy const& policy) noexcept;
 
     atomic<std::uint64_t> word_{0};        ///< bits 0, 1: somebody sleeps; above them: how often it was rung
     atomic<std::uint32_t> processor_{~0u}; ///< where the last one to ring ran
