@@ -248,29 +248,30 @@ bool may_have_lost(attachment& in) noexcept
     return memory_in(in).header->may_have_lost.load(std::memory_order_relaxed) != 0;
 }
 
-void destroy(attachment& in, deadline until, recovery_report& report)
+bool destroy(attachment& in, deadline until, recovery_report& report)
 {
     memory_state&  memory  = memory_in(in);
     deadline const limit   = until.earlier(1s);
-    auto&          owed    = memory.header->owes_ending;
-    auto           seen    = owed.load(std::memory_order_relaxed);
     auto const     ended   = destroy_pending(memory, limit);
     auto const     orphans = destroy_orphans(memory, limit);
     report.objects_destroyed += ended.destroyed + orphans.destroyed;
     report.objects_pending += ended.left + orphans.left;
     drop_owed_holds(memory);
-    // At the end: who dies before is recovered for, and that says so anew. What is owed since then is looked for again.
-    if (ended.complete && orphans.complete)
-        owed.compare_exchange_strong(seen, 0, std::memory_order_relaxed);
-    ATRIUM_CRASH_POINT("memory.recover.nothing_owed");
+    return ended.complete && orphans.complete;
 }
 
-bool owes_ending(attachment& in) noexcept
+std::uint64_t owed_endings(attachment& in) noexcept
 {
     memory_state const& memory = memory_in(in);
     // Relaxed: a hint.
-    return memory.header->owes_ending.load(std::memory_order_relaxed) != 0 ||
-           memory.owes_holds.load(std::memory_order_relaxed);
+    std::uint64_t const owed = memory.header->owes_ending.load(std::memory_order_relaxed);
+    return owed == 0 && memory.owes_holds.load(std::memory_order_relaxed) ? ~owed
+                                                                          : owed; // holds are this process's own
+}
+
+void endings_done(attachment& in, std::uint64_t owed) noexcept
+{
+    memory_in(in).header->owes_ending.compare_exchange_strong(owed, 0, std::memory_order_relaxed);
 }
 
 // What this process could not give back when it should have, since somebody stood still with the mutex.
@@ -386,7 +387,8 @@ part memory_part() noexcept
     p.release        = &release;
     p.may_have_lost  = &may_have_lost;
     p.destroy        = &destroy;
-    p.owes_ending    = &owes_ending;
+    p.owed_endings   = &owed_endings;
+    p.endings_done   = &endings_done;
     p.leave          = &leave;
     return p;
 }

@@ -14,7 +14,7 @@ namespace atrium::os {
 bool futex_wait(std::atomic<std::uint32_t> const& word, std::uint32_t expected, deadline until) noexcept;
 
 /// Wakes up to `count` sleepers on `word`, in all processes.
-/// \returns whether there were any
+/// \returns whether it woke one
 bool futex_wake(std::atomic<std::uint32_t>& word, int count) noexcept;
 
 } // namespace atrium::os

@@ -51,7 +51,10 @@ pipe_core::pipe_core(std::shared_ptr<opened_pipe> of)
 pipe_core::~pipe_core()
 {
     for (taken_reference const& old : history_)
-        drop_use(*old.reference);
+    {
+        if (old.reference != nullptr)
+            drop_use(*old.reference);
+    }
 }
 
 // ---- senders -------------------------------------------------------------------------------------------------------
@@ -386,6 +389,9 @@ error_code pipe_core::join(std::uint64_t most, deadline until)
     {
         error = errc::out_of_memory;
     }
+    // No copy will be received: nothing is to be skipped for one.
+    for (std::uint64_t sender = 0; error && sender < view_.shape().senders(); ++sender)
+        lanes_.lane(sender).history_until.store(0, relaxed);
     pools_.wait_until(at_once);
     is_joined_ = true;
     slot_.joining.store(0, std::memory_order_release); // J1: what is to be skipped is written; also where that failed
@@ -410,13 +416,15 @@ error_code pipe_core::copy_history(std::uint64_t sender, std::uint64_t most)
     std::uint64_t       until    = 0;
     for (; position < tail; ++position)
     {
+        history_.emplace_back(); // before there is something to be lost
         auto const copy = ring->share_at(position, pools_);
         if (copy)
         {
-            history_.push_back(*copy);
-            until = copy->sequence;
+            history_.back() = *copy;
+            until           = copy->sequence;
             continue;
         }
+        history_.pop_back();
         if (copy.error() != errc::expired)
             return copy.error();
         // It has gone meanwhile, since newer ones have come, which are in the pipe: what is older is not among the newest

@@ -28,8 +28,8 @@ struct opened_pipe
     std::uint64_t                number     = 0; ///< of its place
     std::uint64_t                generation = 0;
     std::string                  name;
-    bool                         is_private = false; ///< nobody else can have it: it has no name of its own
-    bool                         is_held    = false; ///< the entry is, by this
+    bool is_private = false; ///< nobody else can have it: it goes by a number, which nobody opens
+    bool is_held    = false; ///< the entry is, by this
 
     opened_pipe(std::shared_ptr<router_core> of, std::uint32_t index, std::uint64_t place, std::uint64_t which,
                 std::string called, bool alone) noexcept
@@ -130,9 +130,11 @@ private:
 };
 
 /// Makes a place that this process is closing free again: what is left in it is dropped. Also for somebody who died at it.
-void finish_closing(router_view const& router, std::uint64_t number) noexcept;
+/// \param until  how long to wait for the heap, should that be needed; what cannot be dropped then is owed
+void finish_closing(router_view const& router, std::uint64_t number, deadline until) noexcept;
 
-/// Senders find the pipe from now on, whose name is live: what `claimed` says is still so, or somebody else has done it.
+/// Senders find the pipe from now on, whose name is live: its place goes from `claimed` to open, unless somebody else has done
+/// that.
 void open_place(router_view const& router, pipe_slot& slot, std::uint64_t claimed, std::uint64_t generation) noexcept;
 
 /// The pipe of that generation comes to its end, unless it has or somebody is at it.

@@ -17,7 +17,7 @@ constexpr auto patience = 1s; // for the heap, which somebody stopped may hold
 
 // Drops all that is in the ring. Where a pool cannot be opened, since somebody stands still with the heap, its elements are
 // left to whoever uses it next.
-// \returns whether nothing is left: this process may need memory for references, which that one keeps from it too
+// \returns false where something is left, since there is no memory for the references to it
 bool drain(reference_ring const& ring, held_pools& pools) noexcept
 {
     try
@@ -42,10 +42,10 @@ bool drain(reference_ring const& ring, held_pools& pools) noexcept
 }
 
 // The same for all rings of the pipe. Senders that come too late take back what they push.
-bool drain(router_view const& router, lane_table const& lanes, std::uint64_t generation) noexcept
+bool drain(router_view const& router, lane_table const& lanes, std::uint64_t generation, deadline until) noexcept
 {
     bool       is_drained = true;
-    held_pools pools(10ms); // enough for who is at the heap, and goes on
+    held_pools pools(until);
     for (std::uint64_t sender = 0; sender < router.shape().senders(); ++sender)
     {
         if (reference_ring const ring = router.ring_of(lanes, sender, generation); ring && !drain(ring, pools))
@@ -78,11 +78,17 @@ bool has_entry(router_view const& router, pipe_slot const& slot) noexcept
 }
 
 // Whoever claimed the place is gone. If others have the pipe by its name already, it is opened for them.
-void finish_claim(router_view const& router, pipe_slot& slot, std::uint64_t word) noexcept
+void finish_claim(router_view const& router, std::uint64_t number, std::uint64_t word) noexcept
 {
+    pipe_slot&          slot       = router.slot(number);
     std::uint64_t const generation = slot.generation.load(relaxed);
     if (has_entry(router, slot))
-        return open_place(router, slot, word, generation);
+    {
+        open_place(router, slot, word, generation);
+        if (!has_entry(router, slot)) // who had it has given it up meanwhile, and did not find it open
+            close_place(router, number, generation);
+        return;
+    }
     slot.state.compare_exchange_strong(word, slot_word(slot_state::free, generation), std::memory_order_acq_rel,
                                        relaxed); // C2
     ATRIUM_CRASH_POINT("pipe.tidy.claim_freed");
@@ -96,16 +102,16 @@ void tidy(router_view const& router, std::uint64_t number) noexcept
     {
     case slot_state::claimed:
         if (is_gone(router.in(), participant_in(word)))
-            finish_claim(router, slot, word);
+            finish_claim(router, number, word);
         return;
     case slot_state::open:
     case slot_state::shut:
         if (!has_entry(router, slot) && begin_closing(router, slot, word))
-            finish_closing(router, number);
+            finish_closing(router, number, at_once);
         return;
     case slot_state::closing:
         if (is_gone(router.in(), participant_in(word)) && begin_closing(router, slot, word))
-            finish_closing(router, number);
+            finish_closing(router, number, at_once);
         return;
     default:
         return;
@@ -114,7 +120,7 @@ void tidy(router_view const& router, std::uint64_t number) noexcept
 
 } // namespace
 
-void finish_closing(router_view const& router, std::uint64_t number) noexcept
+void finish_closing(router_view const& router, std::uint64_t number, deadline until) noexcept
 {
     pipe_slot&          slot       = router.slot(number);
     std::uint64_t const generation = slot.generation.load(relaxed);
@@ -123,7 +129,7 @@ void finish_closing(router_view const& router, std::uint64_t number) noexcept
     if (auto const lanes = router.lanes_of(slot))
     {
         router.wake_senders(lanes, generation);
-        is_drained = drain(router, lanes, generation);
+        is_drained = drain(router, lanes, generation, until);
     }
     slot.owner.store(0, relaxed); // the place is no longer that name's, which may be there for longer
     ATRIUM_CRASH_POINT("pipe.closing.name_forgotten");
@@ -159,7 +165,7 @@ void close_place(router_view const& router, std::uint64_t number, std::uint64_t 
     bool const          ours =
         word == slot_word(slot_state::open, generation) || word == slot_word(slot_state::shut, generation);
     if (ours && begin_closing(router, slot, word))
-        finish_closing(router, number);
+        finish_closing(router, number, 10ms); // enough for who is at the heap, and goes on
 }
 
 void tidy(router_view const& router) noexcept

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace atrium::detail {
@@ -135,9 +136,36 @@ error_code close_senders(attachment& in, dead_set const& dead, deadline, recover
     return {};
 }
 
-// Places that the dead were claiming or closing, and pipes whose names have gone without them.
-void destroy(attachment& in, deadline until, recovery_report&)
+// What is done on the way may need memory, and for that look after the dead, and come here again.
+class once_in_a_thread
 {
+public:
+    once_in_a_thread() noexcept : is_first_(!std::exchange(is_entered, true)) {}
+    once_in_a_thread(once_in_a_thread const&)            = delete;
+    once_in_a_thread& operator=(once_in_a_thread const&) = delete;
+    ~once_in_a_thread()
+    {
+        if (is_first_)
+            is_entered = false;
+    }
+
+    [[nodiscard]] bool is_first() const noexcept { return is_first_; }
+
+private:
+    static inline thread_local bool is_entered = false;
+
+    bool is_first_;
+};
+
+// Places that the dead were claiming or closing, and pipes whose names have gone without them.
+bool destroy(attachment& in, deadline until, recovery_report&)
+{
+    once_in_a_thread const here;
+    if (!here.is_first())
+    {
+        owe_ending(in); // the one further out may be past it
+        return true;
+    }
     std::vector<structure_place> places;
     for_each_structure(in, part_id::pipe, [&](structure_place const& place) { places.push_back(place); });
     for (structure_place const& place : places)
@@ -155,6 +183,7 @@ void destroy(attachment& in, deadline until, recovery_report&)
             tidy(*view);
         release_named(in, place.entry);
     }
+    return true;
 }
 
 } // namespace

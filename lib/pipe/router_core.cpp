@@ -1,5 +1,6 @@
 #include "pipe/router_core.hpp"
 
+#include "os/barrier.hpp"
 #include "pipe/pipe_core.hpp"
 
 #include <atrium/base/detail/crash_point.hpp>
@@ -239,6 +240,8 @@ void close_router(router_core& router) noexcept
     // already: whoever did that may have been stopped.
     view.header().closed.store(1, std::memory_order_release);
     ATRIUM_CRASH_POINT("router.closed");
+    // Full barrier C5, pairs with the one between opening a place and looking whether the router is closed.
+    os::full_barrier();
     shut_all(view);
 }
 

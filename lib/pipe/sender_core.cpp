@@ -147,7 +147,7 @@ void sender_core::free_stale_rings() noexcept
             return;                                                // in use, or somebody drains it
         if (state_of(word) == slot_state::open && ring->capacity() == slot.capacity.load(relaxed))
             return; // is used again, if there is something to send
-        // Nothing is in it but what this number's former user pushed too late, and did not live to take back.
+        // Nothing is in it but what was pushed too late, and could not be taken back.
         static_cast<void>(free_block(view_.in(), ring->offset(), ring_owner(view_.of().index()), lane.ring, 0s));
     });
 }

@@ -39,6 +39,9 @@ void check(pipe_options const& options, router_core const& router, std::string_v
                        options.when_full == overflow::drop_oldest;
     if (options.capacity == 0 || options.capacity > reference_ring::largest_capacity || !known)
         throw_error(errc::invalid_argument, described(router, name) + ": capacity or overflow");
+    // Numbers are for pipes without a name, which nobody else opens.
+    if (!name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos)
+        throw_error(errc::name_invalid, described(router, name));
 }
 
 // A pipe on its way; gives up what it has got unless it is finished.
@@ -183,8 +186,12 @@ std::shared_ptr<pipe_core> attach(std::shared_ptr<router_core> const& router, na
         throw_error(errc::corrupted, described(*router, pipe->name));
     // Whoever makes it may stand still: who has a pipe is sent to.
     pipe_slot& claimed = router->view().slot(place);
-    if (auto const word = claimed.state.load(std::memory_order_acquire); state_of(word) == slot_state::claimed)
+    // Acquire C2: the generation is that of the claim.
+    if (auto const word = claimed.state.load(std::memory_order_acquire);
+        state_of(word) == slot_state::claimed && claimed.generation.load(relaxed) == pipe->generation)
         open_place(router->view(), claimed, word, pipe->generation);
+    else if (router->is_closed())
+        shut_pipe(router->view(), claimed, pipe->generation); // who has opened it may stand still before it does
     return std::make_shared<pipe_core>(std::move(pipe));
 }
 

@@ -77,10 +77,15 @@ struct part
     void (*end_structure)(std::byte* object) noexcept = nullptr;
 
     /// Runs user code (destructors), without a lock held.
-    void (*destroy)(attachment&, deadline, recovery_report&) = nullptr;
+    /// \returns whether it came to an end
+    bool (*destroy)(attachment&, deadline, recovery_report&) = nullptr;
 
-    /// Whether `destroy` has something to do that a recovery did not come to.
-    bool (*owes_ending)(attachment&) noexcept = nullptr;
+    /// What `destroy` of this part or another has to do that a recovery did not come to: a number, of which only 0 says
+    /// something.
+    std::uint64_t (*owed_endings)(attachment&) noexcept = nullptr;
+
+    /// All parts have looked since that was so: nothing is owed, unless more is by now.
+    void (*endings_done)(attachment&, std::uint64_t owed) noexcept = nullptr;
 
     /// Gives back what this participant holds, before it leaves. An error leaves it to recovery: the row stays, and is
     /// found dead.

@@ -8,7 +8,10 @@
 #include <atrium/base/log.hpp>
 #include <atrium/segment/attachment.hpp>
 
+#include <boost/assert.hpp>
+
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <climits>
 #include <string>
@@ -281,18 +284,38 @@ error_code recover_locked(attachment& of, deadline turn, deadline until, scope w
 
 bool owes_ending(attachment& of)
 {
-    return std::ranges::any_of(
-        all_parts(), [&](part const& p) { return p.owes_ending != nullptr && of.area_of(p.id) && p.owes_ending(of); });
+    return std::ranges::any_of(all_parts(), [&](part const& p) {
+        return p.owed_endings != nullptr && of.area_of(p.id) && p.owed_endings(of) != 0;
+    });
 }
 
 // User code: no lock is held.
 void run_destroyers(attachment& of, deadline until, recovery_report& report)
 {
-    for (part const& p : all_parts())
+    auto const                    parts = all_parts();
+    std::array<std::uint64_t, 16> owed{};
+    BOOST_ASSERT(parts.size() <= owed.size());
+    for (std::size_t n = 0; n < parts.size(); ++n)
+    {
+        if (parts[n].owed_endings != nullptr && of.area_of(parts[n].id))
+            owed[n] = parts[n].owed_endings(of);
+    }
+    bool is_done = true;
+    for (part const& p : parts)
     {
         if (p.destroy != nullptr && of.area_of(p.id))
-            p.destroy(of, until, report);
+            is_done = p.destroy(of, until, report) && is_done;
     }
+    if (!is_done)
+        return;
+    // Only now, when all parts have looked: who dies before is recovered for, and that says so anew; for one who stands still
+    // others look again.
+    for (std::size_t n = 0; n < parts.size(); ++n)
+    {
+        if (parts[n].endings_done != nullptr && of.area_of(parts[n].id))
+            parts[n].endings_done(of, owed[n]);
+    }
+    ATRIUM_CRASH_POINT("segment.recover.nothing_owed");
 }
 
 result<recovery_report> recover_within(attachment& of, deadline turn, deadline until, scope what)

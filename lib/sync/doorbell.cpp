@@ -101,13 +101,12 @@ error_code doorbell::sleep(attachment& in, ticket seen, deadline until, particip
     for (;; now = clock::now())
     {
         in.tend_if_due(now);
-        bool const over = now >= until.time();
-        if (peer && (over || now >= ask_after)) // also at the end: whoever waits in short pieces finds out too
-        {
+        bool const over   = now >= until.time();
+        bool const is_due = now >= ask_after;
+        if (is_due)
             ask_after = now + in.detection_time();
-            if (in.ask(peer) == liveness::dead)
-                return rung_since(seen) ? error_code() : make_error_code(errc::peer_dead);
-        }
+        if (peer && (over || is_due) && in.ask(peer) == liveness::dead) // whoever waits in short pieces finds out too
+            return rung_since(seen) ? error_code() : make_error_code(errc::peer_dead);
         std::uint64_t word = word_.load(std::memory_order_acquire); // B1
         if (word / one_ring != seen)
             return {};

@@ -62,6 +62,14 @@ template <class T> T long_before(std::future<T>& coming)
     return coming.get();
 }
 
+// The calling thread need not ask the heap for some more references to objects.
+void has_references_left(pool<item>& items)
+{
+    std::vector<shared_ptr<item>> dropped;
+    for (unsigned n = 0; n != 8; ++n)
+        dropped.push_back(items.make(n).value());
+}
+
 constexpr unsigned pools_of_each = 4; // as many as a receiver holds
 constexpr unsigned routers_there = 6;
 
@@ -290,20 +298,93 @@ BOOST_AUTO_TEST_CASE(who_cannot_have_or_keep_a_history_in_time_is_told)
 
     router<item> ours(create_only, now.s, "ours", {.pipes = 2, .history = 1});
     auto         listens = ours.subscribe({.capacity = 8});
-    BOOST_TEST(ours.send(first->receive(late).value(), late).value().delivered() == 1u);
+    lane_thread  talker;
+    talker.run([&] {
+        BOOST_TEST(ours.send(first->receive(late).value(), late).value().delivered() == 1u);
+        has_references_left(now.items);
+    });
     BOOST_TEST(listens.receive(late).value()->value == 0u);
     first.reset(); // with the pools that it held
     listens      = ours.subscribe({.capacity = 8});
-    child holder = stopped_heap_holder(now.s.name());
     auto  one    = now.items.make(7u).value();
+    child holder = stopped_heap_holder(now.s.name());
     answers_in_time(holder, [&] {
-        BOOST_TEST(ours.send(std::move(one), soon).error() == errc::timed_out);
+        talker.run([&] { BOOST_TEST(ours.send(std::move(one), soon).error() == errc::timed_out); });
         BOOST_TEST((one != nullptr));
     });
     holder.resume();
     BOOST_TEST(holder.wait(30s) == exited(0));
-    BOOST_TEST(ours.send(std::move(one), late).value().delivered() == 1u);
+    talker.run([&] { BOOST_TEST(ours.send(std::move(one), late).value().delivered() == 1u); });
     BOOST_TEST(listens.receive(late).value()->value == 7u);
+    let_end(sender);
+}
+
+// And so is all that follows it.
+BOOST_AUTO_TEST_CASE(a_batch_ends_with_what_cannot_be_kept)
+{
+    deadline_scene now;
+    auto           theirs =
+        std::optional<router<item>>(std::in_place, create_only, now.s, "router.0", router_options{.pipes = 1});
+    auto                          first  = std::optional(theirs->subscribe({.capacity = 8}));
+    child                         sender = ready_child("sender_of_own_elements", {now.s.name(), "1"});
+    router<item>                  ours(create_only, now.s, "ours", {.pipes = 1, .history = 1});
+    auto                          listens = ours.subscribe({.capacity = 128});
+    std::vector<shared_ptr<item>> batch;
+    for (unsigned n = 0; n != detail::sending::most + 2; ++n)
+        batch.push_back(n == 2 ? first->receive(late).value() : make_shared<item>(now.s, n).value());
+    first.reset(); // with the pools that it held
+    theirs.reset();
+    lane_thread talker;
+    talker.run([&] {
+        for (int n = 0; n != 2; ++n) // with all that a sender needs
+            BOOST_TEST(ours.send(now.items.make(99u).value(), late).value().delivered() == 1u);
+        has_references_left(now.items);
+    });
+    child holder = stopped_heap_holder(now.s.name());
+    answers_in_time(holder, [&] {
+        talker.run([&] { // the fourth would have to drop theirs from the history
+            BOOST_TEST(ours.send(std::span(batch), soon).value().delivered() == 3u);
+        });
+    });
+    for (std::size_t n = 0; n != batch.size(); ++n)
+        BOOST_TEST((batch[n] == nullptr) == (n < 3));
+    holder.resume();
+    BOOST_TEST(holder.wait(30s) == exited(0));
+    let_end(sender);
+}
+
+// Who joins fails to copy what one sender keeps, when it has copied what another has kept and is about to push: who has
+// opened the pipe as well gets that.
+BOOST_AUTO_TEST_CASE(nothing_is_taken_for_history_of_who_could_not_have_it)
+{
+    deadline_scene now;
+    router<item>   theirs(create_only, now.s, "router.0", router_options{.pipes = 3, .history = pools_of_each});
+    auto           first = std::optional(theirs.subscribe({.capacity = 8}));
+    BOOST_TEST(theirs.send(now.items.make(98u).value(), late).value().delivered() == 1u); // before the other sender
+    child                             sender = ready_child("sender_of_own_elements", {now.s.name(), "1"});
+    lane_thread                       joiner, other;
+    std::optional<atrium::pipe<item>> q;
+    interlude const                   kept("ring.tail_written", 1, [&] {
+        joiner.run([&] {
+            std::optional<child> holder;
+            interlude const      when_open("pipe.change_noted", 1, [&] {
+                other.run([&] { q.emplace(theirs.subscribe(open_only, "jobs")); });
+                holder = stopped_heap_holder(now.s.name());
+            });
+            BOOST_CHECK_EXCEPTION(
+                                  static_cast<void>(theirs.subscribe(create_only, "jobs", {.history = 8, .patience = soon})),
+                                  system_error, [](auto const& e) { return e.code() == errc::timed_out; });
+            BOOST_REQUIRE(holder.has_value());
+            holder->resume();
+            BOOST_TEST(holder->wait(30s) == exited(0));
+        });
+    });
+    BOOST_TEST(theirs.send(now.items.make(99u).value(), late).value().delivered() == 2u);
+    BOOST_TEST(kept.was_reached());
+    other.run([&] {
+        BOOST_TEST(q->receive(late).value()->value == 99u);
+        q.reset();
+    });
     let_end(sender);
 }
 

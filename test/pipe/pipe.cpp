@@ -597,6 +597,18 @@ BOOST_AUTO_TEST_CASE(a_router_and_its_pipes_are_described)
     BOOST_TEST((info.pipes[1].name == q.name() && info.pipes[1].depth == 6u));
 }
 
+// Which no other process opens: so it ends with its receiver.
+BOOST_AUTO_TEST_CASE(a_number_is_no_name_of_a_pipe)
+{
+    numbers    now;
+    auto const p = now.r.subscribe();
+    BOOST_TEST(p.name() == "1");
+    auto const is_refused = [](system_error const& e) { return e.code() == errc::name_invalid; };
+    BOOST_CHECK_EXCEPTION(static_cast<void>(now.r.subscribe(open_only, "1")), system_error, is_refused);
+    BOOST_CHECK_EXCEPTION(static_cast<void>(now.r.subscribe(create_only, "02")), system_error, is_refused);
+    BOOST_TEST(now.r.subscribe(create_only, "2nd").name() == "2nd");
+}
+
 BOOST_AUTO_TEST_CASE(what_the_wait_was_is_counted)
 {
     numbers now;

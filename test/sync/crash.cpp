@@ -296,6 +296,20 @@ BOOST_AUTO_TEST_CASE(who_rings_stands_still_anywhere)
                4);
 }
 
+// It looks again once per detection time, also where it waits for nobody in particular.
+BOOST_AUTO_TEST_CASE(who_sleeps_for_long_sleeps)
+{
+    with_desk now;
+    child     other = ready_child("sleeper", {now.s.name()});
+    for (int n = 0; n != 20; ++n)
+        std::this_thread::sleep_for(now.s.attached()->detection_time());
+    now.d.bell.ring();
+    BOOST_TEST(other.wait(60s) == exited(0));
+    // Each look meets three; the machine may have taken its time for ours.
+    BOOST_TEST(other.points_met() >= 3u);
+    BOOST_TEST(other.points_met() < 10'000u);
+}
+
 // Before it would look again by itself.
 BOOST_AUTO_TEST_CASE(who_rings_next_wakes_a_sleeper_whose_ringer_stands_still)
 {

@@ -57,14 +57,17 @@ public:
     {}
 
     /// A pipe of its own, which gets all that is sent from now on.
-    /// \par Errors  throws `too_many_receivers`, `closed`, `invalid_argument`, `directory_full`, `out_of_memory`, `timed_out`
+    /// \par Errors  throws `too_many_receivers`, `closed`, `invalid_argument`, `directory_full`, `out_of_memory`,
+    /// `timed_out`; where it has a history also `too_many_references`, `corrupted`
     [[nodiscard]] pipe<T> subscribe(pipe_options const& options = {})
     {
         return pipe<T>(detail::subscribe(core_, detail::named_mode::create_only, {}, options));
     }
 
     /// A receiver of the pipe of that name, which competes with others for what comes. Who comes first makes it.
-    /// \par Errors  throws as above; also `name_invalid`, `too_many_holders`, `already_exists`, `not_found`
+    /// \param name  not a number alone: such names have pipes without one
+    /// \par Errors  throws as above; also `name_invalid`, `too_many_holders`, `already_exists`, `not_found`. Where the
+    /// history cannot be had, others who have opened the pipe meanwhile keep it
     [[nodiscard]] pipe<T> subscribe(open_or_create_t, std::string_view name, pipe_options const& options = {})
     {
         return pipe<T>(detail::subscribe(core_, detail::named_mode::open_or_create, named(name), options));

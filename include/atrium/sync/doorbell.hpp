@@ -29,9 +29,9 @@ struct doorbell_wait
 ///     if (auto rung = bell.wait(seen, 1s); !rung) return rung.error();
 /// }
 /// \endcode
-/// A ring makes a system call only when somebody sleeps.
+/// A ring makes a system call only when somebody sleeps, or has slept just before.
 /// \par Thread safety  Safe, from any number of processes.
-/// \par If a process dies  A sleeper leaves nothing but a flag, which costs the next ring one system call. A process
+/// \par If a process dies  A sleeper leaves nothing but a flag, which costs the next rings a system call. A process
 /// that dies while it rings may fail to wake the sleepers; they look again after the detection time.
 class alignas(64) doorbell
 {

@@ -94,7 +94,7 @@ public:
         return acquire_slowly(in, until, recovers);
     }
 
-    /// Lets go. The caller holds the mutex.
+    /// Lets go. The caller holds the mutex, which stays until this returns, whoever has it next.
     void release() noexcept
     {
         ATRIUM_CRASH_POINT("mutex.release.before");

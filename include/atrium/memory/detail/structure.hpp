@@ -73,7 +73,8 @@ void for_each_structure(attachment& in, part_id of, std::function<void(structure
 /// Whether nobody has the heap at the moment: a guess.
 [[nodiscard]] bool is_heap_free(attachment const& in) noexcept;
 
-/// What recovery could not end, since the heap was not to be had, is to be ended by whoever looks after the dead next.
+/// What could not be ended, since the heap was not to be had or had no memory, is to be ended by whoever looks after the
+/// dead next.
 void owe_ending(attachment& in) noexcept;
 
 /// The calling thread's lane, if it has one of its own, or can get one.

@@ -86,7 +86,7 @@ public:
     sending& operator=(sending const&) = delete;
     ~sending();
 
-    /// Why nothing can be sent: no error where it can.
+    /// Why nothing can be sent, or nothing more: one could not be kept for late joiners. No error where it can.
     [[nodiscard]] error_code error() const noexcept { return error_; }
 
     /// Hands a reference over, as `send_one`.
@@ -94,8 +94,8 @@ public:
     std::size_t add(local_reference*& reference, std::byte const* pointee, bool may_move) noexcept;
 
     /// Tells the receivers.
-    /// \par Errors  `no_receivers`, `closed`: there was nobody to hand anything to; where nothing else was handed over,
-    /// why one could not be kept for late joiners: that one, and all after it, were not sent
+    /// \par Errors  `no_receivers`, `closed`: there was nobody to hand anything to; where nothing was handed over or
+    /// refused before, what error() says
     [[nodiscard]] result<delivery> finish() noexcept;
 
 private:

@@ -67,7 +67,7 @@ struct pipe_slot
     // Looked at by every send; hardly ever written.
     atomic<std::uint64_t> state{0};      ///< slot_word()
     atomic<std::uint64_t> waiting{0};    ///< waiting_with(): a receiver sleeps, or is about to
-    atomic<std::uint64_t> generation{0}; ///< which pipe it is; written by who claims or closes
+    atomic<std::uint64_t> generation{0}; ///< which pipe it is; written by who closes
     atomic<std::uint64_t> capacity{0};   ///< of each ring
     atomic<std::uint64_t> when_full{0};  ///< overflow
     atomic<std::uint64_t> owner{0};      ///< owner::packed() of the pipe's block in the directory
@@ -113,7 +113,7 @@ inline constexpr unsigned             link_generation_bits = 24;
 /// The words of a pipe's ring, beside those of every ring.
 enum rare_word : std::size_t
 {
-    ring_sender_waits = 0, ///< waiting_with(): the sender waits for room; set by it, taken back by who takes
+    ring_sender_waits = 0, ///< waiting_with(): the sender waits for room; taken back by who takes, or by it
     ring_deaths       = 1, ///< deaths of senders that were noted, shifted; below: which participant's was the last
     ring_death_at     = 2, ///< the position behind what the last of them had pushed
     ring_deaths_told  = 3, ///< how many of them receivers have heard of

@@ -54,9 +54,10 @@ template <class T, class By>
     return sent;
 }
 
+/// \param is_cut  becomes true where the rest was not sent
 template <class T, class By>
 [[nodiscard]] result<delivery> send_some(By& by, std::span<shared_ptr<T>> objects, deadline until,
-                                         wait_policy const& how)
+                                         wait_policy const& how, bool& is_cut)
 {
     send_terms const terms{until, how, &give_back_to<T>, objects.data()};
     sending          now(by, terms);
@@ -68,6 +69,7 @@ template <class T, class By>
         std::size_t const got     = now.add(reference_access::reference_of(object), pointee, true);
         settle(object, got != 0);
     }
+    is_cut = now.error().failed();
     return now.finish();
 }
 
@@ -82,10 +84,11 @@ template <class T, class By>
             return error;
     }
     delivery sum;
-    for (bool is_first = true; is_first || !objects.empty(); is_first = false)
+    bool     is_cut = false;
+    for (bool is_first = true; is_first || (!objects.empty() && !is_cut); is_first = false)
     {
         auto const now  = objects.first(std::min(objects.size(), sending::most));
-        auto const sent = send_some(by, now, until, how);
+        auto const sent = send_some(by, now, until, how, is_cut);
         if (!sent)
             return is_first ? sent : sum; // what was sent before was sent
         sum.add(*sent);
