@@ -178,7 +178,7 @@ registered const here{
     stream_figure<64>("pipe.one_to_four_64B_batches", "the same in batches of 32; at least 2.5", "", "M/s", 1e3,
                       {.batch = most, .receivers = 4}),
     stream_figure<1 << 20>("pipe.stream_1MiB", "the same of 1 MiB, one by one, as filled and read; at most 1.11",
-                           "limit.spsc_ring_1MiB_in_place", "GB/s", 1 << 20, {.capacity = 8, .objects = 16}),
+                           "limit.spsc_ring_1MiB_in_place", "GB/s", 1 << 20, {.capacity = 8, .objects = 8}),
 };
 
 } // namespace
