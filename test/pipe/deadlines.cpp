@@ -2,11 +2,7 @@
 /// own.
 #include <atrium/pipe/router.hpp>
 
-#include "memory/memory_fixture.hpp"
-#include "memory/race_roles.hpp"
-#include "memory/reference_objects.hpp"
-#include "pipe/pipe_fixture.hpp"
-#include "segment/stopped_answers.hpp"
+#include "pipe/deadline_scene.hpp"
 
 #include <future>
 #include <memory>
@@ -22,30 +18,6 @@ using namespace atrium::test;
 
 namespace {
 
-constexpr auto soon = 10ms;
-constexpr auto late = 60s;
-
-segment_options with_many_names()
-{
-    auto options          = pipe_segment();
-    options.named_objects = 64;
-    return options;
-}
-
-struct deadline_scene
-{
-    deadline_scene() = default;
-    ~deadline_scene() { BOOST_TEST(pipe_problems(s) == ""); }
-    deadline_scene(deadline_scene const&)            = delete;
-    deadline_scene& operator=(deadline_scene const&) = delete;
-
-    result<delivery> send(std::uint64_t n, deadline until) { return r.send(items.make(n).value(), until); }
-
-    segment      s{create_only, unique_name("deadlines"), with_many_names()};
-    pool<item>   items{create_only, s, "items", {.capacity = 64}};
-    router<item> r{create_only, s, "router", {.pipes = 4, .ordered_senders = 2}};
-};
-
 // The only refusal that there was.
 void is_refused(result<delivery> const& sent, std::size_t delivered, std::uint32_t pipe, errc why)
 {
@@ -60,38 +32,6 @@ template <class T> T long_before(std::future<T>& coming)
 {
     BOOST_TEST((coming.wait_for(answers_within) == std::future_status::ready));
     return coming.get();
-}
-
-// The calling thread need not ask the heap for some more references to objects.
-void has_references_left(pool<item>& items)
-{
-    std::vector<shared_ptr<item>> dropped;
-    for (unsigned n = 0; n != 8; ++n)
-        dropped.push_back(items.make(n).value());
-}
-
-constexpr unsigned pools_of_each = 4; // as many as a receiver holds
-constexpr unsigned routers_there = 6;
-
-std::string numbered(char const* what, unsigned n)
-{
-    return what + std::to_string(n);
-}
-
-// Sends, to each router, elements of pools that only it has.
-ATRIUM_TEST_ROLE(sender_of_own_elements)
-{
-    segment const                            s(open_only, arguments.at(0), {.open_timeout = 30s});
-    std::vector<std::unique_ptr<pool<item>>> pools;
-    auto const routers = arguments.size() == 1 ? routers_there : std::stoul(arguments.at(1));
-    for (unsigned n = 0; n != routers * pools_of_each; ++n)
-    {
-        pools.push_back(std::make_unique<pool<item>>(create_only, s, numbered("own.", n), pool_options{.capacity = 2}));
-        router<item> to(open_only, s, numbered("router.", n / pools_of_each));
-        require(to.send(pools.back()->make(n).value(), 10s).value().delivered() == 1);
-    }
-    be_ready_until_told();
-    return 0;
 }
 
 } // namespace
@@ -273,53 +213,7 @@ BOOST_AUTO_TEST_CASE(who_stands_still_with_the_heap_keeps_those_only_who_need_me
     BOOST_TEST(now.r.subscribe().number() != p.number());
 }
 
-// History is not left out silently: who joins is told, and so is who sends where the oldest could not be dropped.
-BOOST_AUTO_TEST_CASE(who_cannot_have_or_keep_a_history_in_time_is_told)
-{
-    deadline_scene now;
-    auto           theirs = std::optional<router<item>>(std::in_place, create_only, now.s, "router.0",
-                                              router_options{.pipes = 2, .history = pools_of_each});
-    auto           first  = std::optional(theirs->subscribe({.capacity = 8}));
-    child          sender = ready_child("sender_of_own_elements", {now.s.name(), "1"});
-    {
-        std::optional<child> holder;
-        interlude const      when_open("pipe.change_noted", 1, [&] { holder = stopped_heap_holder(now.s.name()); });
-        BOOST_CHECK_EXCEPTION(static_cast<void>(theirs->subscribe({.history = 8, .patience = soon})), system_error,
-                              [](auto const& e) { return e.code() == errc::timed_out; });
-        BOOST_REQUIRE(holder.has_value());
-        holder->resume();
-        BOOST_TEST(holder->wait(30s) == exited(0));
-    }
-    {
-        auto late_one = theirs->subscribe({.history = 8});
-        for (unsigned n = 0; n != pools_of_each; ++n)
-            BOOST_TEST(late_one.receive(late).value()->value == n);
-    }
-
-    router<item> ours(create_only, now.s, "ours", {.pipes = 2, .history = 1});
-    auto         listens = ours.subscribe({.capacity = 8});
-    lane_thread  talker;
-    talker.run([&] {
-        BOOST_TEST(ours.send(first->receive(late).value(), late).value().delivered() == 1u);
-        has_references_left(now.items);
-    });
-    BOOST_TEST(listens.receive(late).value()->value == 0u);
-    first.reset(); // with the pools that it held
-    listens      = ours.subscribe({.capacity = 8});
-    auto  one    = now.items.make(7u).value();
-    child holder = stopped_heap_holder(now.s.name());
-    answers_in_time(holder, [&] {
-        talker.run([&] { BOOST_TEST(ours.send(std::move(one), soon).error() == errc::timed_out); });
-        BOOST_TEST((one != nullptr));
-    });
-    holder.resume();
-    BOOST_TEST(holder.wait(30s) == exited(0));
-    talker.run([&] { BOOST_TEST(ours.send(std::move(one), late).value().delivered() == 1u); });
-    BOOST_TEST(listens.receive(late).value()->value == 7u);
-    let_end(sender);
-}
-
-// And so is all that follows it.
+// What could not be kept for late joiners is not sent, nor what follows it.
 BOOST_AUTO_TEST_CASE(a_batch_ends_with_what_cannot_be_kept)
 {
     deadline_scene now;
@@ -350,41 +244,6 @@ BOOST_AUTO_TEST_CASE(a_batch_ends_with_what_cannot_be_kept)
         BOOST_TEST((batch[n] == nullptr) == (n < 3));
     holder.resume();
     BOOST_TEST(holder.wait(30s) == exited(0));
-    let_end(sender);
-}
-
-// Who joins fails to copy what one sender keeps, when it has copied what another has kept and is about to push: who has
-// opened the pipe as well gets that.
-BOOST_AUTO_TEST_CASE(nothing_is_taken_for_history_of_who_could_not_have_it)
-{
-    deadline_scene now;
-    router<item>   theirs(create_only, now.s, "router.0", router_options{.pipes = 3, .history = pools_of_each});
-    auto           first = std::optional(theirs.subscribe({.capacity = 8}));
-    BOOST_TEST(theirs.send(now.items.make(98u).value(), late).value().delivered() == 1u); // before the other sender
-    child                             sender = ready_child("sender_of_own_elements", {now.s.name(), "1"});
-    lane_thread                       joiner, other;
-    std::optional<atrium::pipe<item>> q;
-    interlude const                   kept("ring.tail_written", 1, [&] {
-        joiner.run([&] {
-            std::optional<child> holder;
-            interlude const      when_open("pipe.change_noted", 1, [&] {
-                other.run([&] { q.emplace(theirs.subscribe(open_only, "jobs")); });
-                holder = stopped_heap_holder(now.s.name());
-            });
-            BOOST_CHECK_EXCEPTION(
-                                  static_cast<void>(theirs.subscribe(create_only, "jobs", {.history = 8, .patience = soon})),
-                                  system_error, [](auto const& e) { return e.code() == errc::timed_out; });
-            BOOST_REQUIRE(holder.has_value());
-            holder->resume();
-            BOOST_TEST(holder->wait(30s) == exited(0));
-        });
-    });
-    BOOST_TEST(theirs.send(now.items.make(99u).value(), late).value().delivered() == 2u);
-    BOOST_TEST(kept.was_reached());
-    other.run([&] {
-        BOOST_TEST(q->receive(late).value()->value == 99u);
-        q.reset();
-    });
     let_end(sender);
 }
 
