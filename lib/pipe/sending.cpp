@@ -302,7 +302,14 @@ std::size_t sending::add(local_reference*& reference, std::byte const* pointee, 
     ++added_;
     if (router_->view().shape().history != 0)
     {
-        error_ = keep_history(one);
+        try
+        {
+            error_ = sender_->keep_history(*reference, pointee, one.sequence);
+        }
+        catch (std::exception const&) // no memory here
+        {
+            error_ = errc::out_of_memory;
+        }
         if (error_)
             return 0; // nobody gets what late joiners would miss
         refresh_if_changed();
@@ -317,18 +324,6 @@ std::size_t sending::add(local_reference*& reference, std::byte const* pointee, 
     if (waiting != 0)
         wait_for_room(one);
     return one.got;
-}
-
-error_code sending::keep_history(item const& one) noexcept
-{
-    try
-    {
-        return sender_->keep_history(*one.reference, one.pointee, one.sequence);
-    }
-    catch (std::exception const&) // no memory here
-    {
-        return errc::out_of_memory;
-    }
 }
 
 // Pushes where there is room, or may be made; else notes that it has to wait.
@@ -477,8 +472,9 @@ void sending::sleep() noexcept
     os::full_barrier();
     if (any_can_go_on())
         return;
-    auto const turn = terms_.until.earlier(router_->in().detection_time());
-    static_cast<void>(bell.wait(seen, turn, {.policy = wait_policy::frugal(), .peer = {}}));
+    attachment& in  = router_->in();
+    auto const  now = std::chrono::steady_clock::now();
+    static_cast<void>(bell.sleep(in, seen, terms_.until.earlier(now + in.detection_time()), participant_id(), now));
     for (target& to : sender_->targets())
     {
         if (to.waits) // also where nobody has taken anything

@@ -80,8 +80,8 @@ struct part
     /// \returns whether it came to an end
     bool (*destroy)(attachment&, deadline, recovery_report&) = nullptr;
 
-    /// What `destroy` of this part or another has to do that a recovery did not come to: a number, of which only 0 says
-    /// something.
+    /// What `destroy` of any part has to do that a recovery did not come to: a number, of which only 0 says something. One
+    /// part keeps that for all.
     std::uint64_t (*owed_endings)(attachment&) noexcept = nullptr;
 
     /// All parts have looked since that was so: nothing is owed, unless more is by now.

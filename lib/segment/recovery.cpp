@@ -8,10 +8,7 @@
 #include <atrium/base/log.hpp>
 #include <atrium/segment/attachment.hpp>
 
-#include <boost/assert.hpp>
-
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <climits>
 #include <string>
@@ -282,26 +279,27 @@ error_code recover_locked(attachment& of, deadline turn, deadline until, scope w
     return {};
 }
 
-bool owes_ending(attachment& of)
+// The part that keeps what is owed of all of them; null where the segment has not that part.
+part const* keeper_of_endings(attachment& of)
 {
-    return std::ranges::any_of(all_parts(), [&](part const& p) {
-        return p.owed_endings != nullptr && of.area_of(p.id) && p.owed_endings(of) != 0;
-    });
+    auto const parts = all_parts();
+    auto const found =
+        std::ranges::find_if(parts, [&](part const& p) { return p.owed_endings != nullptr && of.area_of(p.id); });
+    return found != parts.end() ? &*found : nullptr;
+}
+
+std::uint64_t owed_endings(attachment& of)
+{
+    part const* const keeper = keeper_of_endings(of);
+    return keeper != nullptr ? keeper->owed_endings(of) : 0;
 }
 
 // User code: no lock is held.
 void run_destroyers(attachment& of, deadline until, recovery_report& report)
 {
-    auto const                    parts = all_parts();
-    std::array<std::uint64_t, 16> owed{};
-    BOOST_ASSERT(parts.size() <= owed.size());
-    for (std::size_t n = 0; n < parts.size(); ++n)
-    {
-        if (parts[n].owed_endings != nullptr && of.area_of(parts[n].id))
-            owed[n] = parts[n].owed_endings(of);
-    }
-    bool is_done = true;
-    for (part const& p : parts)
+    std::uint64_t const owed    = owed_endings(of);
+    bool                is_done = true;
+    for (part const& p : all_parts())
     {
         if (p.destroy != nullptr && of.area_of(p.id))
             is_done = p.destroy(of, until, report) && is_done;
@@ -310,11 +308,8 @@ void run_destroyers(attachment& of, deadline until, recovery_report& report)
         return;
     // Only now, when all parts have looked: who dies before is recovered for, and that says so anew; for one who stands still
     // others look again.
-    for (std::size_t n = 0; n < parts.size(); ++n)
-    {
-        if (parts[n].endings_done != nullptr && of.area_of(parts[n].id))
-            parts[n].endings_done(of, owed[n]);
-    }
+    if (part const* const keeper = keeper_of_endings(of))
+        keeper->endings_done(of, owed);
     ATRIUM_CRASH_POINT("segment.recover.nothing_owed");
 }
 
@@ -326,7 +321,7 @@ result<recovery_report> recover_within(attachment& of, deadline turn, deadline u
     recovery_report report;
     if (error_code const error = recover_locked(of, turn, until, what, report))
         return error;
-    if (report.dead.empty() && report.references_released == 0 && !owes_ending(of))
+    if (report.dead.empty() && report.references_released == 0 && owed_endings(of) == 0)
         return report; // nothing has become pending
     run_destroyers(of, until, report);
     report.duration = std::chrono::steady_clock::now() - started;
@@ -375,7 +370,7 @@ void attachment::tend() noexcept
         }
         return;
     }
-    if (!detail::owes_ending(*this))
+    if (detail::owed_endings(*this) == 0)
         return;
     recovery_report report;
     detail::run_destroyers(*this, std::chrono::seconds(0), report); // who waits waits for nobody here

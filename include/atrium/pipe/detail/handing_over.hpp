@@ -103,7 +103,6 @@ private:
 
     void                     begin() noexcept;
     [[nodiscard]] error_code nobody() const noexcept;
-    [[nodiscard]] error_code keep_history(item const& one) noexcept;
     void                     tell(item const* on_its_way = nullptr) noexcept;
     void                     serve(target& to, item& one, bool may_move) noexcept;
     void                     push(target& to, item& one, bool may_move) noexcept;

@@ -54,13 +54,8 @@ template <class T, class By>
     return sent;
 }
 
-/// \param is_cut  becomes true where the rest was not sent
-template <class T, class By>
-[[nodiscard]] result<delivery> send_some(By& by, std::span<shared_ptr<T>> objects, deadline until,
-                                         wait_policy const& how, bool& is_cut)
+template <class T> [[nodiscard]] result<delivery> send_some(sending& now, std::span<shared_ptr<T>> objects)
 {
-    send_terms const terms{until, how, &give_back_to<T>, objects.data()};
-    sending          now(by, terms);
     if (now.error())
         return now.error();
     for (shared_ptr<T>& object : objects)
@@ -69,7 +64,6 @@ template <class T, class By>
         std::size_t const got     = now.add(reference_access::reference_of(object), pointee, true);
         settle(object, got != 0);
     }
-    is_cut = now.error().failed();
     return now.finish();
 }
 
@@ -84,15 +78,18 @@ template <class T, class By>
             return error;
     }
     delivery sum;
-    bool     is_cut = false;
-    for (bool is_first = true; is_first || (!objects.empty() && !is_cut); is_first = false)
+    for (bool is_first = true; is_first || !objects.empty(); is_first = false)
     {
-        auto const now  = objects.first(std::min(objects.size(), sending::most));
-        auto const sent = send_some(by, now, until, how, is_cut);
+        auto const       some = objects.first(std::min(objects.size(), sending::most));
+        send_terms const terms{until, how, &give_back_to<T>, some.data()};
+        sending          now(by, terms);
+        auto const       sent = send_some(now, some);
         if (!sent)
             return is_first ? sent : sum; // what was sent before was sent
         sum.add(*sent);
-        objects = objects.subspan(now.size());
+        if (now.error())
+            break; // nothing more can be sent
+        objects = objects.subspan(some.size());
     }
     return sum;
 }
