@@ -218,25 +218,14 @@ ATRIUM_TEST_ROLE(letter_sender)
     return 0;
 }
 
-// Of a pipe of that name.
+// Of a pipe of that name; or "own": of one of its own, of that capacity.
 ATRIUM_TEST_ROLE(letter_receiver)
 {
     segment const      s(open_only, arguments.at(0));
     router<letter>     r(open_only, s, "router");
     named<tally> const all(open_only, s, arguments.at(1));
-    auto               p = r.subscribe(open_only, arguments.at(3));
-    say("ready");
-    receive_all(p, *all, std::stoul(arguments.at(2)));
-    return 0;
-}
-
-// Of a pipe of its own.
-ATRIUM_TEST_ROLE(letter_owner)
-{
-    segment const      s(open_only, arguments.at(0));
-    router<letter>     r(open_only, s, "router");
-    named<tally> const all(open_only, s, arguments.at(1));
-    auto               p = r.subscribe({.capacity = std::stoul(arguments.at(3))});
+    auto               p = arguments.at(3) == "own" ? r.subscribe({.capacity = std::stoul(arguments.at(4))})
+                                                    : r.subscribe(open_only, arguments.at(3));
     say("ready");
     receive_all(p, *all, std::stoul(arguments.at(2)));
     return 0;
@@ -267,7 +256,7 @@ BOOST_AUTO_TEST_CASE(processes_hand_over_everything_once_and_in_order)
         std::vector<child> all;
         for (unsigned n = 0; n != receivers; ++n)
         {
-            all.emplace_back("letter_owner", now.with({"tally.0", "7", std::to_string(own)}));
+            all.emplace_back("letter_receiver", now.with({"tally.0", "7", "own", std::to_string(own)}));
             all.emplace_back("letter_receiver", now.with({"tally.1", "1", "jobs"}));
         }
         all.emplace_back("letter_receiver", now.with({"tally.2", "3", "few"}));

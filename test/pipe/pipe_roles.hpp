@@ -143,6 +143,18 @@ inline std::uint64_t next_of_victims(atrium::pipe<item>& from)
     }
 }
 
+/// Receives until there is an error, which is that one.
+template <class Hear> void receive_until(errc end, atrium::pipe<item>& from, Hear const& hear)
+{
+    for (;;)
+    {
+        auto const one = from.receive(10s);
+        if (!one)
+            return require(one.error() == end);
+        hear(**one);
+    }
+}
+
 // Makes a pipe, gets what it sends itself, and goes.
 ATRIUM_TEST_ROLE(pipe_receiver)
 {
@@ -205,15 +217,7 @@ ATRIUM_TEST_ROLE(closing_receiver)
         require(at.r.send(at.items.make(4u).value(), 10s).value().delivered() != 0); // to the others
         for (std::uint64_t n = 1; n != 4; ++n)
             require(next_of_victims(p) == n);
-        for (auto rest = p.receive(10s);; rest = p.receive(10s))
-        {
-            if (!rest)
-            {
-                require(rest.error() == errc::closed);
-                break;
-            }
-            require((*rest)->value >= 100);
-        }
+        receive_until(errc::closed, p, [](item const& rest) { require(rest.value >= 100); });
     }
     disarm();
     return 0;
@@ -227,15 +231,7 @@ ATRIUM_TEST_ROLE(closing_competitor)
     {
         auto p = at.r.subscribe(open_only, "shared");
         p.close();
-        for (auto one = p.receive(10s);; one = p.receive(10s))
-        {
-            if (!one)
-            {
-                require(one.error() == errc::closed);
-                break;
-            }
-            at.book->seen[(*one)->value].fetch_add(1);
-        }
+        receive_until(errc::closed, p, [&](item const& one) { at.book->seen[one.value].fetch_add(1); });
     }
     disarm();
     return 0;
@@ -248,15 +244,7 @@ ATRIUM_TEST_ROLE(hearer_of_a_death)
     arm();
     {
         auto p = at.r.subscribe(open_only, "workers");
-        for (auto one = p.receive(10s);; one = p.receive(10s))
-        {
-            if (!one)
-            {
-                require(one.error() == errc::peer_dead);
-                break;
-            }
-            at.book->seen[(*one)->value].fetch_add(1);
-        }
+        receive_until(errc::peer_dead, p, [&](item const& one) { at.book->seen[one.value].fetch_add(1); });
         at.book->done.fetch_add(1);
     }
     disarm();

@@ -4,28 +4,17 @@
 
 #include "pipe/pipe_roles.hpp"
 
-#include <fstream>
 #include <string>
 #include <unistd.h>
 
 namespace atrium::test {
 
-/// Whether a child, whose only thread has called arm(), sleeps at a bell: its flag is up, and the kernel has it.
-[[nodiscard]] inline bool sleeps_at_a_bell(child const& c)
-{
-    if (c.last_point() != "doorbell.wait.before_sleep")
-        return false;
-    std::string about;
-    std::getline(std::ifstream("/proc/" + std::to_string(c.pid()) + "/stat"), about);
-    auto const name_ends = about.rfind(')');
-    return name_ends != std::string::npos && about.compare(name_ends, 4, ") S ") == 0;
-}
-
-/// A child in `role` that sleeps by now.
+/// A child in `role` that sleeps at a bell by now.
 [[nodiscard]] inline child sleeping_child(std::string const& role, arguments const& given)
 {
     child c(role, given);
-    require(eventually([&] { return sleeps_at_a_bell(c) || c.wait(0s).ended(); }, 60s), "a child has gone to sleep");
+    require(eventually([&] { return c.sleeps_at("doorbell.wait.before_sleep") || c.wait(0s).ended(); }, 60s),
+            "a child has gone to sleep");
     return c;
 }
 
@@ -97,7 +86,7 @@ ATRIUM_TEST_ROLE(waking_closer)
     return 0;
 }
 
-// Gives up a pipe that nobody else has.
+// Gives up a pipe that nobody else has. "abruptly": ends without leaving, which would wait for a heap that is not to be had.
 ATRIUM_TEST_ROLE(waking_leaver)
 {
     pipe_station at(arguments.at(0));
@@ -106,19 +95,9 @@ ATRIUM_TEST_ROLE(waking_leaver)
     arm();
     p.reset();
     disarm();
+    if (arguments.back() == "abruptly")
+        ::_exit(0);
     return 0;
-}
-
-// The same, and then ends without leaving, which would wait for a heap that is not to be had.
-ATRIUM_TEST_ROLE(abrupt_leaver)
-{
-    pipe_station at(arguments.at(0));
-    auto         p = std::optional(at.r.subscribe({.capacity = 2}));
-    be_ready_until_told();
-    arm();
-    p.reset();
-    disarm();
-    ::_exit(0);
 }
 
 } // namespace atrium::test

@@ -343,4 +343,14 @@ std::string child::last_point() const
     return state_->trace_->last_point();
 }
 
+bool child::sleeps_at(std::string_view point) const
+{
+    if (last_point() != point)
+        return false;
+    std::string about;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid()) + "/stat"), about);
+    auto const name_ends = about.rfind(')');
+    return name_ends != std::string::npos && about.compare(name_ends, 4, ") S ") == 0;
+}
+
 } // namespace atrium::test

@@ -83,6 +83,9 @@ public:
     [[nodiscard]] std::uint64_t points_met() const noexcept;
     [[nodiscard]] std::string   last_point() const;
 
+    /// Whether the kernel has its only thread, behind that crash point.
+    [[nodiscard]] bool sleeps_at(std::string_view point) const;
+
 private:
     class state;
     std::unique_ptr<state> state_;

@@ -6,8 +6,6 @@
 #include "sync/desk.hpp"
 
 #include <atomic>
-#include <fstream>
-#include <string>
 #include <thread>
 
 using namespace atrium;
@@ -56,19 +54,6 @@ ATRIUM_TEST_ROLE(sleeper)
     require(d.bell.wait(seen, 60s, {.policy = wait_policy::frugal()}).has_value());
     disarm();
     return 0;
-}
-
-// Whether the kernel has the only thread of a child.
-bool is_asleep(child const& c)
-{
-    return ATRIUM_EVENTUALLY(
-        [&] {
-            std::string about;
-            std::getline(std::ifstream("/proc/" + std::to_string(c.pid()) + "/stat"), about);
-            auto const name_ends = about.rfind(')');
-            return name_ends != std::string::npos && about.compare(name_ends, 4, ") S ") == 0;
-        }(),
-        60s);
 }
 
 // Ended, stopped, or has met that many points: what a test waits for before it does its own part.
@@ -204,8 +189,7 @@ BOOST_AUTO_TEST_CASE(who_unlocks_next_wakes_who_waits_though_the_last_to_have_it
                        eventually([&] { return now.d.said.load() == 1 || victim.wait_stopped(0s); }, 60s);
                    BOOST_TEST(has_it);
                    other.close_input();
-                   bool const sleeps = eventually([&] { return other.last_point() == "mutex.wait.before_sleep"; }, 60s);
-                   BOOST_TEST((sleeps && is_asleep(other)));
+                   BOOST_TEST(eventually([&] { return other.sleeps_at("mutex.wait.before_sleep"); }, 60s));
                    now.d.answered.store(1);
                    bool const stopped = victim.wait_stopped(60s);
                    if (auto held = now.d.mutex.try_lock())
@@ -314,12 +298,10 @@ BOOST_AUTO_TEST_CASE(who_sleeps_for_long_sleeps)
 BOOST_AUTO_TEST_CASE(who_rings_next_wakes_a_sleeper_whose_ringer_stands_still)
 {
     met_enough(for_every_stop_point([](child_options const& options) {
-                   with_desk  now(flat_segment(10min));
-                   child      victim = ready_child("ringer", {now.s.name()}, options);
-                   child      other  = ready_child("sleeper", {now.s.name()});
-                   bool const sleeps =
-                       eventually([&] { return other.last_point() == "doorbell.wait.before_sleep"; }, 60s);
-                   BOOST_TEST((sleeps && is_asleep(other)));
+                   with_desk now(flat_segment(10min));
+                   child     victim = ready_child("ringer", {now.s.name()}, options);
+                   child     other  = ready_child("sleeper", {now.s.name()});
+                   BOOST_TEST(eventually([&] { return other.sleeps_at("doorbell.wait.before_sleep"); }, 60s));
                    victim.close_input();
                    bool const stopped = victim.wait_stopped(60s);
                    now.d.bell.ring();
